@@ -26,6 +26,8 @@ fn start(url: &str) -> bool {
     let chosen = env::var("BROWSER").unwrap_or_default();
     let commands: Vec<&str> = if !chosen.is_empty() {
         chosen.split(':').collect()
+    } else if cfg!(windows) {
+        vec!["explorer"]
     } else if cfg!(target_os = "macos") {
         vec!["open"]
     } else if ["DISPLAY", "WAYLAND_DISPLAY"]
@@ -50,13 +52,15 @@ fn run(command: &str, url: &str) -> bool {
     if !command.contains("%s") {
         arguments.push(url.to_owned());
     }
-    Command::new(program)
+    let mut command = Command::new(program);
+    // An interrupt in the terminal must not end the browser.
+    #[cfg(unix)]
+    command.process_group(0);
+    command
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // An interrupt in the terminal must not end the browser.
-        .process_group(0)
         .spawn()
         .is_ok()
 }

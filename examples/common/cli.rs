@@ -245,7 +245,14 @@ impl Flags {
         if let Some(path) = self.config.as_ref().filter(|path| !path.is_file()) {
             return Err(format!("--config {}: expected a file, found none", path.display()).into());
         }
-        let config = config_file(self.config.as_ref())?;
+        let config = match config_file(self.config.as_ref()) {
+            // The file cannot be trusted there. Without a password, the server generates a token.
+            Err(error) if cfg!(windows) && self.config.is_none() => {
+                tracing::warn!("the configured password is not used: {error}");
+                return Ok(None);
+            }
+            config => config?,
+        };
         let hash = config.password()?;
         for warning in config.warnings() {
             tracing::warn!("{warning}");

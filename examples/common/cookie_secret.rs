@@ -36,11 +36,12 @@ pub(crate) fn keyring(
     raw: bool,
     container: bool,
 ) -> Result<Keyring, Failure> {
-    let file = match file {
-        Some(file) => file.to_owned(),
-        None => directory()?.join(default),
+    let source = match file {
+        Some(file) => FileSource::cookie_secret(file),
+        // Windows protects the user's profile, which this directory is in.
+        None => FileSource::cookie_secret(directory()?.join(default)).allow_unchecked_permissions(),
     };
-    let source = mounted(FileSource::cookie_secret(&file).or_create(), container);
+    let source = mounted(source.or_create(), container);
     let source = if raw { source.raw() } else { source };
     Keyring::load(&source).map_err(|error| match error.kind() {
         // Most likely this: Jupyter Server was here first, and its file holds no hexadecimal digits.

@@ -7,7 +7,6 @@ use std::{
     fmt::{Debug, Display, Write as _},
     fs::File,
     io::{self, Write as _},
-    os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
@@ -42,8 +41,8 @@ const LENGTH: usize = 1000;
 /// How long the end of the program waits for the lines that are left.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::to(io::stderr().as_fd().try_clone_to_owned()));
-static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::to(io::stdout().as_fd().try_clone_to_owned()));
+static STDERR: LazyLock<Queue> = LazyLock::new(|| Queue::to(second_handle(&io::stderr())));
+static STDOUT: LazyLock<Queue> = LazyLock::new(|| Queue::to(second_handle(&io::stdout())));
 
 /// The local time's difference to UTC. It is found while the program has one thread.
 static OFFSET: LazyLock<UtcOffset> =
@@ -177,7 +176,7 @@ struct Queue {
 impl Queue {
     /// A queue to a copy of the stream: the thread that waits for it must not hold the lock of `io::stderr`, which
     /// the message of a panic needs.
-    fn to(stream: io::Result<OwnedFd>) -> Self {
+    fn to(stream: io::Result<File>) -> Self {
         let (entries, queued) = sync_channel(LINES);
         let dropped = Arc::new(AtomicUsize::new(0));
         if let Ok(stream) = stream {
@@ -185,7 +184,7 @@ impl Queue {
             // Without the thread every line is dropped.
             let _ = thread::Builder::new()
                 .name("log".to_owned())
-                .spawn(move || write(&queued, File::from(stream), &dropped));
+                .spawn(move || write(&queued, stream, &dropped));
         }
         Self { entries, dropped }
     }
@@ -208,6 +207,16 @@ impl Queue {
             let _ = wait.recv_timeout(PATIENCE);
         }
     }
+}
+
+#[cfg(unix)]
+fn second_handle(stream: &impl std::os::fd::AsFd) -> io::Result<File> {
+    stream.as_fd().try_clone_to_owned().map(File::from)
+}
+
+#[cfg(windows)]
+fn second_handle(stream: &impl std::os::windows::io::AsHandle) -> io::Result<File> {
+    stream.as_handle().try_clone_to_owned().map(File::from)
 }
 
 fn write(entries: &Receiver<Entry>, mut stream: File, dropped: &AtomicUsize) {

@@ -7,7 +7,6 @@ use std::{
 };
 
 use clap::Args;
-use rustix::process::{Resource, getrlimit};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
@@ -42,7 +41,7 @@ impl Limits {
     /// The capacity for the connections of one of `listeners`.
     pub(crate) fn room(self, listeners: usize) -> Room {
         let places = self.max_connections.unwrap_or_else(|| {
-            let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+            let files = open_files();
             let share = files.saturating_sub(OTHER_FILES) / FILES / listeners.max(1) as u64;
             share.clamp(1, MOST)
         });
@@ -53,6 +52,20 @@ impl Limits {
             more_idle: Notify::new(),
         }))
     }
+}
+
+/// How many files this process may have open at once.
+#[cfg(unix)]
+fn open_files() -> u64 {
+    use rustix::process::{Resource, getrlimit};
+
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Windows sets no limit.
+#[cfg(not(unix))]
+fn open_files() -> u64 {
+    u64::MAX
 }
 
 /// Places for the connections of a listener. Cloning makes another handle.

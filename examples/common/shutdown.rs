@@ -2,10 +2,7 @@
 
 use std::{io, sync::Arc};
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 
 /// A stop request that any handle can send and any handle can wait for. Cloning creates another handle.
 #[derive(Clone)]
@@ -19,13 +16,22 @@ impl Stop {
     /// If the system does not let the process listen to signals.
     pub(crate) fn on_signals() -> io::Result<Self> {
         let stop = Self(Arc::new(watch::Sender::new(false)));
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
+        #[cfg(unix)]
+        let (mut interrupt, mut terminate) = {
+            use tokio::signal::unix::{SignalKind, signal};
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        };
+        // Windows has Ctrl-C, and ends a process that closes its console.
+        #[cfg(windows)]
+        let (mut interrupt, mut terminate) = {
+            use tokio::signal::windows::{ctrl_break, ctrl_c};
+            (ctrl_c()?, ctrl_break()?)
+        };
         let on_signal = stop.clone();
         tokio::spawn(async move {
             let signal = tokio::select! {
                 _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
+                _ = terminate.recv() => if cfg!(windows) { "Ctrl-Break" } else { "SIGTERM" },
             };
             tracing::info!("received {signal}, stopping");
             on_signal.request();

@@ -4,10 +4,9 @@ use std::{
     env, fmt,
     fs::{self, Metadata},
     io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use rustls::{
@@ -204,19 +203,30 @@ struct Files {
 /// The properties that distinguish a file from the one before, links followed to their end.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
-    device: u64,
-    inode: u64,
     size: u64,
-    changed: (i64, i64),
+    modified: Option<SystemTime>,
+    created: Option<SystemTime>,
+    /// Device, inode and time of the last change, which also show a file that was exchanged or renamed.
+    #[cfg(unix)]
+    inode: (u64, u64, i64, i64),
 }
 
 impl From<Metadata> for Stamp {
     fn from(metadata: Metadata) -> Self {
+        #[cfg(unix)]
+        use std::os::unix::fs::MetadataExt as _;
+
         Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            size: metadata.len(),
+            modified: metadata.modified().ok(),
+            created: metadata.created().ok(),
+            #[cfg(unix)]
+            inode: (
+                metadata.dev(),
+                metadata.ino(),
+                metadata.ctime(),
+                metadata.ctime_nsec(),
+            ),
         }
     }
 }

@@ -130,7 +130,8 @@ async fn run(Arguments { flags, root_dir }: Arguments) -> Result<(), Failure> {
         return serving.await;
     }
     // A link of its own: the printed one is still good when this one was opened.
-    let (link, directory) = (server.auth.launch_link(&home)?, cookie_secret::directory()?);
+    let link = server.auth.launch_link(&home)?.allow_unchecked_permissions();
+    let directory = cookie_secret::directory()?;
     tokio::select! {
         ended = serving => ended,
         never = browser::open(&link, &directory) => match never {},
@@ -143,6 +144,8 @@ fn tell_jupyter(info: ServerInfo, token: Option<&Token>) -> Result<ServerInfoFil
         Some(token) => info.with_token(token.clone()),
         None => info,
     };
+    // Windows protects the user's profile, which the directory is in.
+    let info = info.allow_unchecked_permissions();
     Ok(info.write(cookie_secret::directory()?)?)
 }
 

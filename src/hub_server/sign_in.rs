@@ -99,7 +99,8 @@ impl HubBuilder {
     /// # Errors
     ///
     /// [`build`](HubBuilder::build) fails if `name` has no letters or digits, if two names lead to the same path, or if the
-    /// provider has [`with_provider_logout`](crate::sign_in::OpenIdConnect::with_provider_logout), which a hub does not do.
+    /// provider has [`with_provider_logout`](crate::sign_in::OpenIdConnect::with_provider_logout) or
+    /// [`with_backchannel_logout`](crate::sign_in::OpenIdConnect::with_backchannel_logout), which a hub does not do.
     ///
     /// # Security
     ///
@@ -169,10 +170,11 @@ impl HubProviders {
             login_cookie,
         };
         let (providers, links) = SignIn::new(self.0, place)?;
-        if providers.logs_out() {
+        if providers.logs_out() || providers.reports_logouts() {
             return Err(ConfigError::new(
                 "sign_in_with",
-                "expected a provider at which a logout of the hub does not go on, found one with_provider_logout()",
+                "expected a provider whose logouts a hub does not follow, found one with_provider_logout() or \
+                 with_backchannel_logout()",
             ));
         }
         Ok(HubSignIn {

@@ -17,7 +17,7 @@ use rustix::{
 use zeroize::Zeroizing;
 
 use crate::secret::{
-    PrivateDir,
+    AllowedPermissions, PrivateDir,
     value::{SecretError, SecretErrorKind},
 };
 
@@ -94,7 +94,9 @@ pub(super) fn directory(path: &Path) -> Option<&Path> {
 
 /// The directory of `path`, which no other user may write; `None` if there is none.
 fn folder(path: &Path) -> Result<Option<PrivateDir>, SecretError> {
-    directory(path).map_or(Ok(None), PrivateDir::open)
+    directory(path).map_or(Ok(None), |path| {
+        PrivateDir::open(path, AllowedPermissions::default())
+    })
 }
 
 /// What is wrong with a file that [`PrivateDir::read`] refused, and the remedy.

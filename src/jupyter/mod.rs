@@ -7,6 +7,10 @@
 //!
 //! Programs read and write them while they start and end, and may block.
 
+#[cfg(unix)]
+mod config_file;
+#[cfg(not(unix))]
+#[path = "config_file_unchecked.rs"]
 mod config_file;
 mod paths;
 mod server_config;

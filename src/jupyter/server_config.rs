@@ -13,7 +13,7 @@ use crate::{
     jupyter::{config_directory, config_file, create_directory},
     password::PasswordHash,
     secret::{
-        PrivateFile,
+        AllowedPermissions, PrivateFile,
         value::{SecretError, SecretErrorKind},
     },
 };
@@ -80,7 +80,8 @@ impl ServerConfig {
     /// # Errors
     ///
     /// `SecretErrorKind::Permissions` if others may write the file or its directory, or it is no regular file;
-    /// `Malformed` if it is no JSON object or longer than 1 MiB; `System` if it cannot be read.
+    /// `Malformed` if it is no JSON object or longer than 1 MiB; `System` if it cannot be read. On Windows, where who may
+    /// write it cannot be checked, a file that exists is `Permissions`.
     pub fn read(path: impl Into<PathBuf>) -> Result<Self, SecretError> {
         let mut this = Self {
             path: path.into(),
@@ -208,7 +209,7 @@ impl ServerConfig {
     ///
     /// # Errors
     ///
-    /// Those of [`read`](Self::read); `SecretErrorKind::System` for what the system refused, and if another program
+    /// Those of [`read`](Self::read), and on Windows always `Permissions`; `SecretErrorKind::System` for what the system refused, and if another program
     /// has held the lock for 10 seconds.
     pub fn write(&self) -> Result<(), SecretError> {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
@@ -228,7 +229,8 @@ impl ServerConfig {
         let mut text = Zeroizing::new(Vec::with_capacity(1024));
         serde_json::to_writer_pretty(&mut *text, &now.settings).expect("what was read as JSON is written so");
         text.push(b'\n');
-        PrivateFile::create(directory, ".jupyter_server_config-", ".new", &text)?.keep_as(name)
+        let allowed = AllowedPermissions::default();
+        PrivateFile::create(directory, ".jupyter_server_config-", ".new", &text, allowed)?.keep_as(name)
     }
 
     fn error(&self, what: &dyn fmt::Display) -> SecretError {
@@ -245,7 +247,7 @@ impl fmt::Debug for ServerConfig {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -2,17 +2,12 @@
 
 use std::{
     borrow::Cow,
-    fmt, fs, io,
+    fmt, fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process,
 };
 
-use rustix::{
-    io::Errno,
-    process::{Pid, test_kill_process},
-};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -20,7 +15,7 @@ use crate::{
     jupyter::create_directory,
     request::base_url::BaseUrl,
     secret::{
-        PrivateDir, PrivateFile,
+        AllowedPermissions, FileIdentity, PrivateDir, PrivateFile, identity, process_is_running,
         value::{Secret, SecretError},
     },
     token::Token,
@@ -28,6 +23,7 @@ use crate::{
 
 /// More than any server writes.
 const LIMIT: u64 = 64 * 1024;
+const SETTER: &str = "ServerInfo::allow_unchecked_permissions";
 
 /// A running server, as `jupyter server list` and `jupyter server stop` know it: the content of
 /// `jpserver-<pid>.json` in the runtime directory (jupyter_server, `ServerApp.server_info`).
@@ -77,6 +73,7 @@ pub struct ServerInfo {
     token: Option<Token>,
     url: String,
     version: String,
+    allowed: AllowedPermissions,
 }
 
 impl ServerInfo {
@@ -94,6 +91,7 @@ impl ServerInfo {
             token: None,
             url: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            allowed: AllowedPermissions::strict(SETTER),
         };
         this.set_url();
         this
@@ -143,6 +141,21 @@ impl ServerInfo {
         self
     }
 
+    /// Lets [`write`](Self::write) write the file on a system where this crate cannot check who may read or change it, such
+    /// as Windows.
+    ///
+    /// By default, no file is written there. On Unix this setter changes nothing.
+    ///
+    /// # Security
+    ///
+    /// Use it for a directory that only its owner has access to, such as [`runtime_directory`](crate::jupyter::runtime_directory)
+    /// in the user's profile.
+    #[must_use]
+    pub fn allow_unchecked_permissions(mut self) -> Self {
+        self.allowed.unchecked = true;
+        self
+    }
+
     fn set_url(&mut self) {
         let scheme = if self.secure { "https" } else { "http" };
         // "Every address" is not one to go to.
@@ -163,19 +176,19 @@ impl ServerInfo {
     ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Permissions` if others may change what is in the directory, `System` for what the system
-    /// refused.
+    /// `SecretErrorKind::Permissions` if others may change what is in the directory, or that cannot be checked on this
+    /// system, `System` for what the system refused.
     pub fn write(&self, directory: impl AsRef<Path>) -> Result<ServerInfoFile, SecretError> {
         let directory = directory.as_ref();
         create_directory(directory)?;
         let mut content = Zeroizing::new(Vec::with_capacity(1024));
         serde_json::to_writer_pretty(&mut *content, &ServerInfoJson::of(self))
             .expect("texts and numbers are JSON");
-        let file = PrivateFile::create(directory, ".jpserver-", ".new", &content)?;
+        let file = PrivateFile::create(directory, ".jpserver-", ".new", &content, self.allowed)?;
         let name = format!("jpserver-{}.json", self.pid);
         let path = file.path().with_file_name(&name);
         // Read under the temporary name: a server with the same process number may replace the other at once.
-        let written = inode(file.path())
+        let written = identity(file.path())
             .map_err(|error| SecretError::system(format!("{}: {error}", path.display()), error))?;
         file.keep_as(&name)?;
         Ok(ServerInfoFile { path, written })
@@ -190,9 +203,31 @@ impl ServerInfo {
     /// # Errors
     ///
     /// `SecretErrorKind::Permissions` if others may change what is in the directory: they could have a program
-    /// send the token elsewhere. `System` for what the system refused.
+    /// send the token elsewhere. The same on Windows, where that cannot be checked. `System` for what the system refused.
     pub fn list_running(directory: impl AsRef<Path>) -> Result<Vec<Self>, SecretError> {
-        let Some(folder) = PrivateDir::open(directory.as_ref())? else {
+        let setter = "ServerInfo::list_running_unchecked` instead of `ServerInfo::list_running";
+        Self::list(directory.as_ref(), AllowedPermissions::strict(setter))
+    }
+
+    /// Does the same as [`list_running`](Self::list_running), also on a system where this crate cannot check who may change
+    /// the files, such as Windows. On Unix the two are equal.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`list_running`](Self::list_running).
+    ///
+    /// # Security
+    ///
+    /// Use it for a directory that only its owner has access to, such as [`runtime_directory`](crate::jupyter::runtime_directory)
+    /// in the user's profile.
+    pub fn list_running_unchecked(directory: impl AsRef<Path>) -> Result<Vec<Self>, SecretError> {
+        let mut allowed = AllowedPermissions::default();
+        allowed.unchecked = true;
+        Self::list(directory.as_ref(), allowed)
+    }
+
+    fn list(directory: &Path, allowed: AllowedPermissions) -> Result<Vec<Self>, SecretError> {
+        let Some(folder) = PrivateDir::open(directory, allowed)? else {
             return Ok(Vec::new());
         };
         let mut running = Vec::new();
@@ -228,13 +263,14 @@ impl ServerInfo {
             token: Token::from_secret(Secret::from(&*file.token)).ok(),
             url: file.url.into_owned(),
             version: file.version.into_owned(),
+            allowed: AllowedPermissions::strict(SETTER),
         })
     }
 
-    /// Whether the process still runs, as any user.
+    /// Whether the process still runs, as any user. On Windows, where this cannot be determined, every process counts as
+    /// running.
     pub fn is_running(&self) -> bool {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
+        process_is_running(self.pid)
     }
 
     /// Where its pages are, such as `http://127.0.0.1:8888/`.
@@ -284,8 +320,8 @@ impl fmt::Debug for ServerInfo {
 #[derive(Debug)]
 pub struct ServerInfoFile {
     path: PathBuf,
-    /// The device and the inode of the file that was written.
-    written: (u64, u64),
+    /// The file that was written.
+    written: FileIdentity,
 }
 
 impl ServerInfoFile {
@@ -298,17 +334,11 @@ impl ServerInfoFile {
 impl Drop for ServerInfoFile {
     fn drop(&mut self) {
         // Containers that share a directory may have processes of the same number.
-        if inode(&self.path).is_ok_and(|found| found == self.written) {
+        if identity(&self.path).is_ok_and(|found| found == self.written) {
             // What cannot be removed is removed by `ServerInfo::list_running` later.
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-/// The device and the inode of the file at `path`; links are not followed.
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// The file's fields, in the order in which Jupyter writes them. A server that leaves one out is still one, as
@@ -407,7 +437,8 @@ mod tests {
     #[test]
     fn the_file_of_another_server_with_the_same_process_number_stays() {
         let folder = tempfile::tempdir().expect("a directory");
-        let info = ServerInfo::new("127.0.0.1:1".parse().expect("an address"), &BaseUrl::default());
+        let info = ServerInfo::new("127.0.0.1:1".parse().expect("an address"), &BaseUrl::default())
+            .allow_unchecked_permissions();
         let first = info.write(folder.path()).expect("written");
         let second = info.write(folder.path()).expect("written over it");
         assert_eq!(first.path(), second.path());

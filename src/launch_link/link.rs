@@ -1,12 +1,16 @@
 //! A launch link as it is passed to the user.
 
-use std::{fmt, os::unix::ffi::OsStrExt as _, path::Path, time::Duration};
+use std::{
+    fmt,
+    path::{Component, Path},
+    time::Duration,
+};
 
 use crate::{
     html,
     request::percent,
     secret::{
-        PrivateFile,
+        AllowedPermissions, PrivateFile,
         value::{Secret, SecretError},
     },
 };
@@ -19,6 +23,7 @@ use crate::{
 pub struct LaunchLink {
     url: Secret,
     life: Duration,
+    allowed: AllowedPermissions,
 }
 
 impl LaunchLink {
@@ -26,6 +31,7 @@ impl LaunchLink {
         Self {
             url: url.into(),
             life,
+            allowed: AllowedPermissions::strict("LaunchLink::allow_unchecked_permissions"),
         }
     }
 
@@ -40,20 +46,41 @@ impl LaunchLink {
         self.life
     }
 
+    /// Lets [`write_page`](Self::write_page) write the file on a system where this crate cannot check who may read or
+    /// change it, such as Windows.
+    ///
+    /// By default, no file is written there. On Unix this setter changes nothing.
+    ///
+    /// # Security
+    ///
+    /// Use it for a directory that only its owner has access to, such as one in the user's profile.
+    #[must_use]
+    pub fn allow_unchecked_permissions(mut self) -> Self {
+        self.allowed.unchecked = true;
+        self
+    }
+
     /// A page in `directory` that leads a browser to the link. It is removed when the value is dropped: keep
     /// that until the browser had the time to start, and at most for [`LaunchLink::ttl`].
     ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Missing` without that directory, `Permissions` if others may change what is in it,
-    /// `System` for what the system refused.
+    /// `SecretErrorKind::Missing` without that directory, `Permissions` if others may change what is in it, or that
+    /// cannot be checked on this system, `System` for what the system refused.
     ///
     /// # Security
     ///
     /// The file is the owner's alone (mode 0600), is created under a random name, and never opened through a
     /// link. Choose a directory that no server gives out: a runtime directory, never one of notebooks.
     pub fn write_page(&self, directory: impl AsRef<Path>) -> Result<LaunchPageFile, SecretError> {
-        let file = PrivateFile::create(directory.as_ref(), "launch-", ".html", self.page().expose())?;
+        let page = self.page();
+        let file = PrivateFile::create(
+            directory.as_ref(),
+            "launch-",
+            ".html",
+            page.expose(),
+            self.allowed,
+        )?;
         Ok(LaunchPageFile(file))
     }
 
@@ -89,9 +116,22 @@ impl LaunchPageFile {
 
     /// The `file:` URL to open a browser with. It holds no secret.
     pub fn url(&self) -> String {
-        let path = self.path().as_os_str().as_bytes();
         let mut url = "file://".to_owned();
-        percent::encode_path(path, &mut url);
+        for component in self.path().components() {
+            let part = component.as_os_str().as_encoded_bytes();
+            match component {
+                // A drive of Windows, such as `C:`.
+                Component::Prefix(_) => {
+                    url.push('/');
+                    url.push_str(&String::from_utf8_lossy(part));
+                }
+                Component::RootDir => {}
+                _ => {
+                    url.push('/');
+                    percent::encode_path(part, &mut url);
+                }
+            }
+        }
         url
     }
 }

@@ -51,6 +51,12 @@ impl AuthLayerBuilder {
             login_cookie,
         };
         let (sign_in, links) = SignIn::new(settings, place)?;
+        if sign_in.reports_logouts() && self.sessions.is_none() {
+            return Err(ConfigError::new(
+                "sign_in_with",
+                "expected a store of sessions, set by sessions(store), for a provider with_backchannel_logout(), found none",
+            ));
+        }
         let pages = SignInPages::new(&sign_in);
         Ok(SignInSetup {
             links,

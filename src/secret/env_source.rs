@@ -106,8 +106,6 @@ pub(super) fn set(value: Option<OsString>) -> Option<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStringExt as _;
-
     use super::*;
 
     const DIGITS: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -151,23 +149,29 @@ mod tests {
         for (source, value, message) in [
             (
                 EnvSource::jupyter_token(),
-                b" \n".to_vec(),
+                " \n",
                 "variable JUPYTER_TOKEN: expected a text, found only whitespace",
             ),
             (
-                EnvSource::jupyter_token(),
-                b"\xff".to_vec(),
-                "variable JUPYTER_TOKEN: expected a text, found bytes that are not UTF-8",
-            ),
-            (
                 EnvSource::cookie_secret(),
-                b"${SECRET}".to_vec(),
+                "${SECRET}",
                 "variable JPY_COOKIE_SECRET: expected 64 to 2048 hexadecimal digits, found 9 bytes, and the \
                  one at place 1 is no such digit",
             ),
         ] {
-            let error = source.read(Some(OsString::from_vec(value))).expect_err("refused");
+            let error = source.read(Some(value.into())).expect_err("refused");
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_value_that_is_no_text_is_an_error() {
+        let value = std::os::unix::ffi::OsStringExt::from_vec(b"\xff".to_vec());
+        let error = EnvSource::jupyter_token().read(Some(value)).expect_err("refused");
+        assert_eq!(
+            error.to_string(),
+            "variable JUPYTER_TOKEN: expected a text, found bytes that are not UTF-8"
+        );
     }
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 
-use rustix::io::Errno;
-
 use crate::secret::{SecretError, SecretErrorKind};
+
+/// How often a file that appears and disappears is tried again before it is an error.
+pub(super) const ATTEMPTS: usize = 16;
 
 /// What a file did wrong. Each text goes on from the file's name.
 #[derive(Debug)]
@@ -16,10 +17,23 @@ pub(super) enum FileError {
     /// Its kind, owner, mode, links or directory.
     Permissions(String),
     /// The system refused: what could not be done, and why.
-    System(&'static str, Errno),
+    System(&'static str, io::Error),
 }
 
 impl FileError {
+    /// What could not be done, and the system's reason.
+    pub(super) fn system(what: &'static str, error: impl Into<io::Error>) -> Self {
+        Self::System(what, error.into())
+    }
+
+    /// The file came and went, as often as it was looked for.
+    pub(super) fn kept_changing() -> Self {
+        Self::system(
+            "comes and goes, and was never there to be read",
+            io::ErrorKind::NotFound,
+        )
+    }
+
     /// This error as a [`SecretError`] about `name`.
     pub(super) fn of(self, name: &str) -> SecretError {
         match self {
@@ -28,10 +42,7 @@ impl FileError {
             Self::Permissions(text) => {
                 SecretError::new(SecretErrorKind::Permissions, format!("{name} {text}"))
             }
-            Self::System(text, errno) => {
-                let error = io::Error::from(errno);
-                SecretError::system(format!("{name} {text}: {error}"), error)
-            }
+            Self::System(text, error) => SecretError::system(format!("{name} {text}: {error}"), error),
         }
     }
 }

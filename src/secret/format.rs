@@ -35,7 +35,7 @@ impl SecretFormat {
 /// Removes spaces, tabs and line ends at both ends.
 ///
 /// Not `trim_ascii`, which also removes a form feed: that is not a typing error.
-pub(super) fn trimmed(mut bytes: &[u8]) -> &[u8] {
+fn trimmed(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = bytes {
         bytes = rest;
     }

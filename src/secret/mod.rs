@@ -14,6 +14,9 @@
 //! next one is tried. Otherwise it returns the secret, or an error that names the variable or the file. An invalid
 //! value is never skipped, and never replaced by a generated one.
 //!
+//! On Unix, the owner and the permissions of a file are checked. On other systems they cannot be, so files are rejected until
+//! [`FileSource::allow_unchecked_permissions`] is called.
+//!
 //! # Example
 //!
 //! The cookie secret from a variable, or else from a file that is created at the first start:
@@ -32,25 +35,39 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod atomic_create;
+mod allowed_permissions;
 mod bytes_source;
-mod directory;
 mod env_source;
 mod file_error;
 mod file_source;
 mod format;
-mod links;
-mod permissions;
 #[cfg(feature = "jupyter")]
 mod private_dir;
 mod private_file;
 mod source_chain;
+#[cfg(any(test, not(unix)))]
+mod unchecked;
+#[cfg(unix)]
+mod unix;
 pub(crate) mod value;
 
 use std::sync::Arc;
 
+// The one place that decides whether the permissions of files are checked.
+#[cfg(not(unix))]
+use self::unchecked as system;
+#[cfg(unix)]
+use self::unix as system;
+
 #[cfg(feature = "jupyter")]
 pub(crate) use self::private_dir::PrivateDir;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::system::create_database;
+#[cfg(feature = "jupyter")]
+pub(crate) use self::system::{FileIdentity, create_directories, identity, process_is_running};
+pub(crate) use self::{
+    allowed_permissions::AllowedPermissions, private_file::PrivateFile, value::constant_time_eq,
+};
 pub use self::{
     bytes_source::BytesSource,
     env_source::EnvSource,
@@ -58,7 +75,6 @@ pub use self::{
     source_chain::SourceChain,
     value::{Secret, SecretError, SecretErrorKind},
 };
-pub(crate) use self::{private_file::PrivateFile, value::constant_time_eq};
 
 /// A source of a secret.
 ///

@@ -3,17 +3,14 @@
 use std::{
     ffi::{OsStr, OsString},
     io::Read as _,
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Dir, Stat};
 use zeroize::Zeroizing;
 
 use crate::secret::{
-    directory::{Directory, status},
-    file_error::FileError,
-    permissions::{self, AllowedPermissions},
+    allowed_permissions::AllowedPermissions,
+    system::{Directory, FileStatus},
     value::SecretError,
 };
 
@@ -22,12 +19,13 @@ use crate::secret::{
 pub(crate) struct PrivateDir {
     directory: Directory,
     path: PathBuf,
+    allowed: AllowedPermissions,
 }
 
 /// What a file held when it was read.
 pub(crate) struct FileContent {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
-    stat: Stat,
+    status: FileStatus,
 }
 
 impl PrivateDir {
@@ -35,13 +33,18 @@ impl PrivateDir {
     ///
     /// # Errors
     ///
-    /// `SecretErrorKind::Permissions` if others may change what is in it, `System` for what the system refused.
-    pub(crate) fn open(path: &Path) -> Result<Option<Self>, SecretError> {
-        let directory = Directory::open(path, AllowedPermissions::default())
+    /// `SecretErrorKind::Permissions` if others may change what is in it, or that cannot be checked, `System` for what the system refused.
+    pub(crate) fn open(path: &Path, allowed: AllowedPermissions) -> Result<Option<Self>, SecretError> {
+        let directory = Directory::open(path, allowed)
             .map_err(|fault| fault.of(&path.join("*").display().to_string()))?;
         Ok(directory.map(|directory| Self {
             directory,
             path: path.to_owned(),
+            // The owner decides who may read it; only write access makes the content untrustworthy.
+            allowed: AllowedPermissions {
+                all_read: true,
+                ..allowed
+            },
         }))
     }
 
@@ -51,13 +54,8 @@ impl PrivateDir {
     ///
     /// `SecretErrorKind::System`.
     pub(crate) fn names(&self) -> Result<Vec<OsString>, SecretError> {
-        let unreadable =
-            |errno| FileError::System("cannot be listed", errno).of(&self.path.display().to_string());
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&self.directory.descriptor).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            names.push(OsStr::from_bytes(entry.file_name().to_bytes()).to_owned());
-        }
+        let names = self.directory.names();
+        let mut names = names.map_err(|fault| fault.of(&self.path.display().to_string()))?;
         names.sort();
         Ok(names)
     }
@@ -65,25 +63,21 @@ impl PrivateDir {
     /// The content of the file `name`; `None` if it was removed, is no regular file of this user or root, may be changed
     /// by others, or has more than `limit` bytes.
     pub(crate) fn read(&self, name: &OsStr, limit: u64) -> Option<FileContent> {
-        // The owner decides who may read it; only write access makes the content untrustworthy.
-        let mut allowed = AllowedPermissions::default();
-        allowed.all_read();
-        let file = self.directory.open_file(name, allowed).ok()??;
-        let stat = status(&file).ok()?;
-        permissions::check_file(&stat, allowed).ok()?;
+        let file = self.directory.open_file(name, self.allowed).ok()??;
+        let status = self.directory.check(&file, self.allowed).ok()?;
         let mut bytes = Zeroizing::new(Vec::new());
         let length = file.take(limit + 1).read_to_end(&mut bytes).ok()?;
-        (length as u64 <= limit).then_some(FileContent { bytes, stat })
+        (length as u64 <= limit).then_some(FileContent { bytes, status })
     }
 
     /// Removes the file `name`, if it is still the one that `content` was read from. A failure to remove it is ignored:
     /// the next process tries again.
     pub(crate) fn remove(&self, name: &OsStr, content: &FileContent) {
-        let _ = self.directory.remove(name, &content.stat);
+        let _ = self.directory.remove(name, &content.status);
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::{
         fs,
@@ -107,7 +101,9 @@ mod tests {
         }
         symlink(at("own"), at("link")).expect("linked");
         fs::create_dir(at("folder")).expect("made");
-        let private = PrivateDir::open(folder.path()).expect("good").expect("there");
+        let private = PrivateDir::open(folder.path(), AllowedPermissions::default())
+            .expect("good")
+            .expect("there");
         for (name, expected) in [
             ("own", true),
             ("shown", true),
@@ -127,7 +123,9 @@ mod tests {
     fn what_was_replaced_meanwhile_is_not_removed() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("info");
-        let private = PrivateDir::open(folder.path()).expect("good").expect("there");
+        let private = PrivateDir::open(folder.path(), AllowedPermissions::default())
+            .expect("good")
+            .expect("there");
         fs::write(&path, "old").expect("written");
         let old = private.read(OsStr::new("info"), 99).expect("read");
         fs::write(folder.path().join("new"), "new").expect("written");

@@ -2,23 +2,13 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
-    io::Write as _,
     path::{Path, PathBuf},
-};
-
-use rustix::{
-    fs::{AtFlags, Mode, OFlags},
-    io::{Errno, retry_on_intr},
 };
 
 use crate::{
     random,
     secret::{
-        directory::{Directory, status},
-        file_error::FileError,
-        permissions::{self, AllowedPermissions},
-        value::SecretError,
+        allowed_permissions::AllowedPermissions, file_error::FileError, system::Directory, value::SecretError,
     },
 };
 
@@ -49,49 +39,45 @@ impl PrivateFile {
         prefix: &str,
         suffix: &str,
         content: &[u8],
+        allowed: AllowedPermissions,
     ) -> Result<Self, SecretError> {
         let name: OsString = format!("{prefix}{}{suffix}", random::hex::<UNIQUE>()).into();
         let path = std::path::absolute(path)
             .map(|path| path.join(&name))
             .map_err(|error| SecretError::system(format!("{}: {error}", path.display()), error))?;
         let named = path.display().to_string();
-        Self::write(path, name, content).map_err(|fault| fault.of(&named))
+        Self::write(path, name, content, allowed).map_err(|fault| fault.of(&named))
     }
 
-    fn write(path: PathBuf, name: OsString, content: &[u8]) -> Result<Self, FileError> {
+    fn write(
+        path: PathBuf,
+        name: OsString,
+        content: &[u8],
+        allowed: AllowedPermissions,
+    ) -> Result<Self, FileError> {
         let Some(directory) = path.parent() else {
             return Err(FileError::Missing("has no directory"));
         };
-        let directory = Directory::open(directory, AllowedPermissions::default())?
+        let directory = Directory::open(directory, allowed)?
             .ok_or(FileError::Missing("has no directory to be created in"))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let private = Mode::RUSR | Mode::WUSR;
-        let descriptor = retry_on_intr(|| rustix::fs::openat(&directory.descriptor, &name, flags, private))
-            .map_err(cannot)?;
-        let this = Self {
+        directory.write_new(&name, content)?;
+        Ok(Self {
             directory,
             name,
             path,
             kept: false,
-        };
-        // A umask can only have taken bits away. Give back the owner's.
-        rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
-        permissions::check_file(&status(&descriptor)?, AllowedPermissions::default())?;
-        File::from(descriptor)
-            .write_all(content)
-            .map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
-        Ok(this)
+        })
     }
 
     /// Renames the file to `name`, replacing an existing one: a reader finds the old content or the complete new
     /// one. Still removed when dropped.
     #[cfg(feature = "jupyter")]
     pub(crate) fn renamed(mut self, name: &str) -> Result<Self, SecretError> {
-        let (old, new) = (&self.name, OsString::from(name));
-        rustix::fs::renameat(&self.directory.descriptor, old, &self.directory.descriptor, &new)
-            .map_err(|errno| cannot(errno).of(&self.path.with_file_name(name).display().to_string()))?;
+        self.directory
+            .rename(&self.name, name.as_ref())
+            .map_err(|fault| fault.of(&self.path.with_file_name(name).display().to_string()))?;
         self.path.set_file_name(name);
-        self.name = new;
+        self.name = name.into();
         Ok(self)
     }
 
@@ -99,13 +85,9 @@ impl PrivateFile {
     #[cfg(feature = "jupyter")]
     pub(crate) fn keep_as(self, name: &str) -> Result<(), SecretError> {
         let named = self.path.with_file_name(name).display().to_string();
-        let synced = || {
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let descriptor =
-                rustix::fs::openat(&self.directory.descriptor, &self.name, flags, Mode::empty())?;
-            rustix::fs::fsync(descriptor)
-        };
-        synced().map_err(|errno| cannot(errno).of(&named))?;
+        self.directory
+            .sync_file(&self.name)
+            .map_err(|fault| fault.of(&named))?;
         let mut this = self.renamed(name)?;
         this.kept = true;
         this.directory.sync().map_err(|fault| fault.of(&named))
@@ -123,15 +105,11 @@ impl Drop for PrivateFile {
             return;
         }
         // Another process may have removed it, and its content is valid for a short time only.
-        let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
+        self.directory.unlink(&self.name);
     }
 }
 
-fn cannot(errno: Errno) -> FileError {
-    FileError::System("cannot be created", errno)
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::{
         fs,
@@ -144,8 +122,22 @@ mod tests {
     #[test]
     fn the_file_is_the_owners_alone_and_goes_with_its_value() {
         let folder = tempfile::tempdir().expect("a directory");
-        let one = PrivateFile::create(folder.path(), "launch-", ".html", b"secret").expect("created");
-        let two = PrivateFile::create(folder.path(), "launch-", ".html", b"secret").expect("created");
+        let one = PrivateFile::create(
+            folder.path(),
+            "launch-",
+            ".html",
+            b"secret",
+            AllowedPermissions::default(),
+        )
+        .expect("created");
+        let two = PrivateFile::create(
+            folder.path(),
+            "launch-",
+            ".html",
+            b"secret",
+            AllowedPermissions::default(),
+        )
+        .expect("created");
         assert_ne!(one.path(), two.path());
         let name = one.path().file_name().expect("a name").to_string_lossy();
         assert!(name.starts_with("launch-") && name.ends_with(".html") && name.len() == 44);
@@ -162,7 +154,16 @@ mod tests {
     fn a_renamed_file_takes_the_place_of_another_and_a_kept_one_stays() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("info.json");
-        let create = || PrivateFile::create(folder.path(), ".info-", ".new", b"new").expect("created");
+        let create = || {
+            PrivateFile::create(
+                folder.path(),
+                ".info-",
+                ".new",
+                b"new",
+                AllowedPermissions::default(),
+            )
+            .expect("created")
+        };
         for kept in [false, true] {
             fs::write(&path, "old").expect("written");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("set");
@@ -185,7 +186,8 @@ mod tests {
     fn a_directory_that_others_may_write_or_that_is_not_there_is_refused() {
         let folder = tempfile::tempdir().expect("a directory");
         let create = |path: &Path| {
-            let error = PrivateFile::create(path, "a", "b", b"").expect_err("refused");
+            let error =
+                PrivateFile::create(path, "a", "b", b"", AllowedPermissions::default()).expect_err("refused");
             (error.kind(), error.to_string())
         };
         for mode in [0o777, 0o775, 0o722] {
@@ -194,7 +196,8 @@ mod tests {
             assert_eq!(kind, SecretErrorKind::Permissions, "{mode:o}: {text}");
         }
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).expect("set");
-        PrivateFile::create(folder.path(), "a", "b", b"").expect("a sticky one will do");
+        PrivateFile::create(folder.path(), "a", "b", b"", AllowedPermissions::default())
+            .expect("a sticky one will do");
         let (kind, text) = create(&folder.path().join("none"));
         assert_eq!(kind, SecretErrorKind::Missing, "{text}");
         assert!(text.ends_with("has no directory to be created in"), "{text}");

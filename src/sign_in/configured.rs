@@ -48,6 +48,12 @@ impl SignIn {
         *self.callback_path == *path
     }
 
+    /// Whether one of the providers reports the end of its sessions.
+    pub(crate) fn reports_logouts(&self) -> bool {
+        let mut providers = self.providers.iter();
+        providers.any(|provider| provider.provider.reports_logouts())
+    }
+
     /// Whether a logout goes on at one of the providers.
     pub(crate) fn logs_out(&self) -> bool {
         let mut providers = self.providers.iter();

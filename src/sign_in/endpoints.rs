@@ -78,7 +78,7 @@ fn sign_in_request<'a>(request: &EndpointRequest<'a>, is_logged_in: bool) -> Sig
 /// Makes the login, or reports why there is none.
 fn respond(request: &EndpointRequest<'_>, outcome: BoxFuture<SignInOutcome>) -> MaybeFuture<FullResponse> {
     let state = Arc::clone(request.state());
-    let (browser, head) = (
+    let (mut browser, head) = (
         Browser::of(&state, request.head, &request.target),
         request.head.to_request(),
     );
@@ -86,7 +86,13 @@ fn respond(request: &EndpointRequest<'_>, outcome: BoxFuture<SignInOutcome>) -> 
         let SignInOutcome { result, mut cookies } = outcome.await;
         let mut response = match result {
             SignInResult::Redirect(response) => response,
-            SignInResult::LogIn { grant, next, marker } => {
+            SignInResult::LogIn {
+                grant,
+                next,
+                provider_session,
+                marker,
+            } => {
+                browser.provider_session = provider_session;
                 let response = browser
                     .log_in_and_redirect(&state, Some(grant), StatusCode::FOUND, (&next).into())
                     .await;

@@ -36,6 +36,7 @@ use crate::{
     redirect::{NextUrl, RedirectPolicy},
     request::{head::RequestHead, percent, query::Query},
     session::grant::Grant,
+    token::TokenHash,
 };
 
 /// A request for one of these pages, and what the server knows of it.
@@ -63,6 +64,8 @@ pub(crate) enum SignInResult {
     LogIn {
         grant: Grant,
         next: NextUrl,
+        /// What stands for the session at the provider, if the provider reports its end.
+        provider_session: Option<TokenHash>,
         /// The cookie of a browser whose logout goes on at the provider.
         marker: Option<HeaderValue>,
     },
@@ -275,8 +278,9 @@ impl Conclusion {
             .states
             .remove(&self.login.cookie, self.https, &mut cookies);
         let result = match self.grant().await {
-            Ok(grant) => SignInResult::LogIn {
+            Ok((grant, provider_session)) => SignInResult::LogIn {
                 grant,
+                provider_session,
                 next,
                 marker: self.marker(),
             },
@@ -309,7 +313,7 @@ impl Conclusion {
         logs_out.then(|| marker.set_cookie(b"", "1", None, self.https).ok())?
     }
 
-    async fn grant(&self) -> Result<Grant, Failure> {
+    async fn grant(&self) -> Result<(Grant, Option<TokenHash>), Failure> {
         let provider = &self.provider.provider;
         provider
             .check_issuer(self.response.issuer())
@@ -325,7 +329,7 @@ impl Conclusion {
         if grant.has_expired(now) {
             return Err(Failure::Provider(SignInError::rejected("the grant has expired")));
         }
-        Ok(grant)
+        Ok((grant, provider.session(&claims)))
     }
 
     /// The failure that an error of the provider is, in the query of the callback.

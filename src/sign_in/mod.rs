@@ -15,6 +15,7 @@
 //! | `flow` | a login: where it begins, and where the provider sends browsers back to |
 //! | `endpoints` | these pages in a layer |
 //! | `logout` | the logout at a provider |
+//! | `backchannel` | the logout that a provider sends |
 //! | `provider` | [`Provider`]: a provider of any kind |
 //! | `claims` | [`Claims`]: what a provider says about a user |
 //! | `http` | requests to a provider, and the URLs that are allowed |
@@ -22,6 +23,7 @@
 //!
 //! Source: OpenID Connect Core 1.0, OpenID Connect Discovery 1.0, OpenID Connect RP-Initiated Logout 1.0, RFC 6749, RFC 7636, RFC 9207, RFC 9700.
 
+mod backchannel;
 mod claims;
 mod code_exchange;
 mod configured;

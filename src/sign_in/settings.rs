@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    backchannel::BackchannelEndpoint,
     claims::Claims,
     configured::{ClaimsMapping, ConfiguredProvider, SignIn},
     endpoints::{CallbackEndpoint, StartEndpoint},
@@ -144,13 +145,20 @@ impl SignInPages {
             };
             (provider.path.clone(), Box::new(endpoint) as Box<dyn Endpoint>)
         });
+        let reporting = sign_in.providers.iter();
+        let logouts = reporting
+            .filter(|provider| provider.provider.reports_logouts())
+            .map(|provider| {
+                let endpoint: Box<dyn Endpoint> = Box::new(BackchannelEndpoint(Arc::clone(provider)));
+                (format!("{}/logout", provider.path).into(), endpoint)
+            });
         let callback = CallbackEndpoint(Arc::clone(sign_in));
         let callback = (
             sign_in.callback_path.clone(),
             Box::new(callback) as Box<dyn Endpoint>,
         );
         Self {
-            endpoints: starts.chain([callback]).collect(),
+            endpoints: starts.chain([callback]).chain(logouts).collect(),
             logout: sign_in
                 .logs_out()
                 .then(|| Arc::clone(sign_in) as Arc<dyn ProviderLogout>),

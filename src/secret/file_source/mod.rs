@@ -5,20 +5,18 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{ErrorKind, Read as _},
-    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::secret::{
     SecretSource,
-    directory::{ATTEMPTS, Directory, kept_changing, status},
+    allowed_permissions::AllowedPermissions,
     env_source::set,
-    file_error::FileError,
-    format::{LIMIT, SecretFormat, trimmed},
-    permissions::{self, AllowedPermissions},
+    file_error::{ATTEMPTS, FileError},
+    format::{LIMIT, SecretFormat},
+    system::Directory,
     value::{Secret, SecretError},
 };
 
@@ -35,7 +33,9 @@ use crate::secret::{
 ///    sticky ([`allow_shared_directory`](Self::allow_shared_directory)).
 /// 5. It has at most 4096 bytes of the expected form: a text, or a key ([`hex`](Self::hex), [`raw`](Self::raw)).
 ///
-/// Secrets that an orchestrator mounts break 1 and 3 by design: [`container_secret`](Self::container_secret).
+/// Secrets that an orchestrator mounts break 1 and 3 by design: [`container_secret`](Self::container_secret). On Windows, rules
+/// 2 to 4 cannot be checked, so every file is rejected
+/// ([`allow_unchecked_permissions`](Self::allow_unchecked_permissions)).
 ///
 /// # Security
 ///
@@ -46,6 +46,7 @@ use crate::secret::{
 /// # Example
 ///
 /// ```
+/// # #[cfg(unix)] {
 /// use std::{fs, os::unix::fs::PermissionsExt};
 ///
 /// use portcullis::{secret::SecretSource, FileSource};
@@ -62,6 +63,7 @@ use crate::secret::{
 ///
 /// fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
 /// assert_eq!(source.load()?.expect("a secret").expose_str(), Some("correct horse battery staple"));
+/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -116,7 +118,7 @@ impl FileSource {
             what,
             place,
             content: SecretFormat::Text,
-            allowed: AllowedPermissions::default(),
+            allowed: AllowedPermissions::strict("FileSource::allow_unchecked_permissions"),
             create: false,
             delete: false,
         }
@@ -170,7 +172,7 @@ impl FileSource {
     /// By default, any permission of the group is rejected.
     #[must_use]
     pub fn allow_group_read(mut self) -> Self {
-        self.allowed.group_read();
+        self.allowed.group_read = true;
         self
     }
 
@@ -201,6 +203,21 @@ impl FileSource {
         self
     }
 
+    /// Accepts the file on a system where this crate cannot check who may read or change it, such as Windows.
+    ///
+    /// By default, a file there is rejected, and none is created. On Unix all rules are checked, so this setter changes
+    /// nothing.
+    ///
+    /// # Security
+    ///
+    /// Use it for a directory that only its owner has access to, such as one in the user's profile. Of the rules above,
+    /// only 1 and 5 are checked.
+    #[must_use]
+    pub fn allow_unchecked_permissions(mut self) -> Self {
+        self.allowed.unchecked = true;
+        self
+    }
+
     /// Accepts a secret that an orchestrator mounts, such as a Kubernetes secret or one in `/run/secrets`: follows a
     /// symbolic link, and allows all users to read (mode 0644 or 0444).
     ///
@@ -211,18 +228,23 @@ impl FileSource {
     /// For containers, which have no other users. Owner, writers, links and directory are still checked.
     #[must_use]
     pub fn container_secret(mut self) -> Self {
-        self.allowed.all_read();
+        self.allowed.all_read = true;
         self.follow_symlink()
     }
 
     /// Returns the path in `value`, the value of the variable.
     fn path_in(value: Option<OsString>) -> Result<Option<PathBuf>, FileError> {
         let Some(value) = set(value) else { return Ok(None) };
-        match trimmed(value.as_bytes()) {
-            [] => Err(FileError::Content(
+        // A path that is not Unicode is not one that was typed, so there is no line end to remove.
+        match value
+            .to_str()
+            .map(|text| text.trim_matches([' ', '\t', '\r', '\n']))
+        {
+            Some("") => Err(FileError::Content(
                 "expected a path, found only whitespace".to_owned(),
             )),
-            path => Ok(Some(OsStr::from_bytes(path).into())),
+            Some(path) => Ok(Some(path.into())),
+            None => Ok(Some(value.into())),
         }
     }
 
@@ -258,9 +280,9 @@ impl FileSource {
         let (folder, name) = split(path);
         let Some(directory) = Directory::open(folder, allowed)? else {
             return match self.create {
-                true => Err(FileError::System(
+                true => Err(FileError::system(
                     "has no directory to be created in",
-                    Errno::NOENT,
+                    ErrorKind::NotFound,
                 )),
                 false => Ok(None),
             };
@@ -274,7 +296,7 @@ impl FileSource {
             }
             directory.create(name)?;
         }
-        Err(kept_changing())
+        Err(FileError::kept_changing())
     }
 
     /// Reads the secret in the open file after all rules are checked.
@@ -285,16 +307,11 @@ impl FileSource {
         name: &OsStr,
         allowed: AllowedPermissions,
     ) -> Result<Secret, FileError> {
-        let mut stat = status(&file)?;
-        if stat.st_nlink == 2 {
-            directory.finish_creation(&stat)?;
-            stat = status(&file)?;
-        }
-        permissions::check_file(&stat, allowed)?;
+        let status = directory.check(&file, allowed)?;
         let bytes = bytes(&mut file)?;
         let secret = self.content.read(&bytes).map_err(FileError::Content)?;
         if self.delete {
-            directory.remove(name, &stat)?;
+            directory.remove(name, &status)?;
         }
         Ok(secret)
     }
@@ -356,10 +373,7 @@ fn bytes(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
             Ok(0) => break,
             Ok(read) => length += read,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                return Err(FileError::System("cannot be read", errno));
-            }
+            Err(error) => return Err(FileError::system("cannot be read", error)),
         }
     }
     if length > LIMIT {
@@ -371,5 +385,5 @@ fn bytes(file: &mut File) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(bytes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

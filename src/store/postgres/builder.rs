@@ -208,6 +208,7 @@ fn config(text: &str, tls: bool) -> Result<Config, StoreError> {
 
 fn is_here(host: &Host) -> bool {
     match host {
+        #[cfg(unix)]
         Host::Unix(_) => true,
         Host::Tcp(name) => {
             name == "localhost" || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())

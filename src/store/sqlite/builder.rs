@@ -1,9 +1,7 @@
 //! How a database is opened.
 
 use std::{
-    fs::{self, OpenOptions},
-    io,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    fs, io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -13,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{error::store_error, schema, token_store::SqliteTokenStore, workers::Threads};
 use crate::{
-    secret::Secret,
+    secret::{AllowedPermissions, Secret, create_database},
     store::{StoreError, StoreErrorKind, row::LookupKey},
 };
 
@@ -48,6 +46,7 @@ pub struct SqliteTokenStoreBuilder {
     path: PathBuf,
     key: Option<Secret>,
     size_limit: Option<u64>,
+    allowed: AllowedPermissions,
 }
 
 impl SqliteTokenStore {
@@ -56,7 +55,7 @@ impl SqliteTokenStore {
     /// # Errors
     ///
     /// `Config` if the path is one of SQLite's special names such as `:memory:`, if others than the owner can write to the
-    /// file, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
+    /// file or that cannot be checked on this system, or if the key is shorter than 32 bytes; `Unavailable` if the file cannot be opened for writing; `Schema` if it is
     /// no database, or of a newer version, or made with another key; `Busy` if another process holds it for more than
     /// 5 seconds.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
@@ -75,6 +74,7 @@ impl SqliteTokenStoreBuilder {
             path: path.to_owned(),
             key: None,
             size_limit: None,
+            allowed: AllowedPermissions::strict("SqliteTokenStoreBuilder::allow_unchecked_permissions"),
         }
     }
 
@@ -99,6 +99,19 @@ impl SqliteTokenStoreBuilder {
             size_limit: Some(bytes),
             ..self
         }
+    }
+
+    /// Opens the file on a system where this crate cannot check who may change it, such as Windows.
+    ///
+    /// By default, the database is rejected there. On Unix this setter changes nothing.
+    ///
+    /// # Security
+    ///
+    /// Use it for a directory that only the server's user may write to. A program that writes to the file can make tokens.
+    #[must_use]
+    pub fn allow_unchecked_permissions(mut self) -> Self {
+        self.allowed.unchecked = true;
+        self
     }
 
     /// Opens the database, or makes it.
@@ -149,26 +162,14 @@ impl SqliteTokenStoreBuilder {
             let message = format!("database {path} cannot be opened for writing");
             StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
         };
-        // Created with access for its owner alone; the files next to it get the same mode. An existing file is not opened
-        // here: to close it would drop the locks that another store of this process holds on it.
-        let mut new = OpenOptions::new();
-        match new.write(true).create_new(true).mode(0o600).open(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(unavailable(error)),
-            _ => {}
-        }
-        let file = fs::metadata(&self.path).map_err(unavailable)?;
-        let mode = file.permissions().mode() & 0o7777;
-        if !file.is_file() {
+        // Created with access for its owner alone; the files next to it get the same mode.
+        let writers = create_database(&self.path, self.allowed).map_err(unavailable)?;
+        if fs::metadata(&self.path).is_ok_and(|file| !file.is_file()) {
             return Err(settings(format!(
                 "expected a regular file at {path}, found another kind"
             )));
         }
-        if mode & 0o022 != 0 {
-            return Err(settings(format!(
-                "database {path} has mode {mode:04o}, expected one that only its owner can write, because a program that writes to it can \
-                 make tokens; run `chmod 600 {path}`"
-            )));
-        }
+        writers.map_err(|wrong| settings(format!("database {path} {wrong}")))?;
         Ok(())
     }
 

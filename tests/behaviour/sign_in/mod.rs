@@ -1,6 +1,7 @@
 //! Sign-in at an OpenID provider, over real sockets.
 
 mod attacks;
+mod backchannel;
 mod oauth2;
 pub(crate) mod provider;
 

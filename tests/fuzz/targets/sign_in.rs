@@ -15,6 +15,7 @@ use portcullis::{
     AuthLayer, Grant, Secret,
     clock::UnixTime,
     sign_in::{Claims, OpenIdConnect},
+    store::MemoryTokenStore,
     testing::TestClock,
 };
 use tokio::runtime::Builder;
@@ -97,8 +98,15 @@ impl<B> Service<Request<B>> for Handler {
     }
 }
 
-/// `m` and metadata, `k` and a key set, `t` and a token response, or `i` and header and claims of an ID token with a line between
-/// them.
+/// A token that no key has signed.
+fn unsigned(header: &[u8], claims: &[u8]) -> String {
+    [header, claims, &[0; 64]]
+        .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part))
+        .join(".")
+}
+
+/// `m` and metadata, `k` and a key set, `t` and a token response, or `i` or `l` and header and claims of an ID or
+/// logout token, with a line between them.
 pub fn run(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
@@ -120,13 +128,27 @@ pub fn run(data: &[u8]) {
     runtime.block_on(async move {
         let client = OpenIdConnect::lazy("https://id.example.org", "app", Secret::from("S3CRET"))
             .expect("an issuer")
-            .with_http_client(provider);
+            .with_http_client(provider)
+            .with_backchannel_logout();
         let layer = AuthLayer::builder()
             .clock(TestClock::new(UnixTime::from_secs(NOW)))
             .keyring(KEYRING.clone())
+            .sessions(MemoryTokenStore::new())
             .sign_in_with("Test ID", client, grant)
             .build()
             .expect("a layer");
+        if *kind == b'l' {
+            let (header, claims) = cut(data, b'\n');
+            let body = Full::<Bytes>::from(format!("logout_token={}", unsigned(header, claims)));
+            let request = Request::post("/login/test-id/logout")
+                .header("host", "localhost")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body)
+                .expect("a request");
+            let response = layer.layer(Handler).call(request).await.expect("a response");
+            assert_ne!(response.status(), 200, "no key has signed it");
+            return;
+        }
         let headers = get(&layer, "/login/test-id?next=/page", "").await;
         let Some(location) = headers.get("location") else {
             return;
@@ -160,7 +182,7 @@ pub fn run(data: &[u8]) {
         let headers = get(&layer, &callback, cookie.split(';').next().unwrap_or_default()).await;
         for cookie in headers.get_all("set-cookie") {
             let line = cookie.to_str().expect("ASCII");
-            assert!(!line.starts_with("username-"), "logged in: {line}");
+            assert!(!line.starts_with("session="), "logged in: {line}");
         }
     });
 }

@@ -8,23 +8,20 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
-    io::Write as _,
     os::unix::ffi::OsStrExt as _,
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat},
-    io::{Errno, retry_on_intr},
+    fs::{AtFlags, Dir, FileType, Stat},
+    io::Errno,
 };
 use zeroize::Zeroizing;
 
 use crate::{
     random,
     secret::{
-        directory::{Directory, is_same, status},
         file_error::FileError,
-        permissions::{self, AllowedPermissions},
+        unix::directory::{Directory, is_same},
     },
 };
 
@@ -38,7 +35,7 @@ const SUFFIX: &str = ".new";
 impl Directory {
     /// Creates the file `name` with a new secret: 32 random bytes as lowercase hexadecimal digits, and a line feed. If a
     /// file of this name exists by then, it is not changed.
-    pub(super) fn create(&self, name: &OsStr) -> Result<(), FileError> {
+    pub(in crate::secret) fn create(&self, name: &OsStr) -> Result<(), FileError> {
         let temporary = TempFile::new(self)?;
         let linked = rustix::fs::linkat(
             &self.descriptor,
@@ -58,7 +55,7 @@ impl Directory {
     /// Removes the temporary name of the file with this `stat`, if the process that created it has not removed it
     /// itself. Links of any other name stay, and stay a reason to reject the file.
     pub(super) fn finish_creation(&self, stat: &Stat) -> Result<(), FileError> {
-        let unreadable = |errno| FileError::System("has a directory that cannot be listed", errno);
+        let unreadable = |errno| FileError::system("has a directory that cannot be listed", errno);
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Ok(());
         }
@@ -69,7 +66,7 @@ impl Directory {
                 match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
                     Ok(()) | Err(Errno::NOENT) => {}
                     Err(errno) => {
-                        return Err(FileError::System(
+                        return Err(FileError::system(
                             "has a second name that cannot be removed",
                             errno,
                         ));
@@ -90,21 +87,11 @@ struct TempFile<'a> {
 impl<'a> TempFile<'a> {
     fn new(directory: &'a Directory) -> Result<Self, FileError> {
         let name: OsString = format!("{PREFIX}{}{SUFFIX}", random::hex::<UNIQUE>()).into();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let private = Mode::RUSR | Mode::WUSR;
-        let descriptor = retry_on_intr(|| rustix::fs::openat(&directory.descriptor, &name, flags, private))
-            .map_err(cannot)?;
+        let secret = Zeroizing::new(format!("{}\n", &*Zeroizing::new(random::hex::<SECRET>())));
+        let file = directory.write_new(&name, secret.as_bytes())?;
         let temporary = Self { directory, name };
-        // A umask can only have taken bits away. Give back the owner's.
-        rustix::fs::fchmod(&descriptor, private).map_err(cannot)?;
-        // Where the file system has no modes or owners of its own, better no file than one that is refused.
-        permissions::check_file(&status(&descriptor)?, AllowedPermissions::default())?;
-        let mut file = File::from(descriptor);
-        let secret = Zeroizing::new(random::hex::<SECRET>());
-        file.write_all(secret.as_bytes())
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all())
-            .map_err(|error| cannot(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        file.sync_all()
+            .map_err(|error| FileError::system("cannot be created", error))?;
         Ok(temporary)
     }
 }
@@ -112,7 +99,7 @@ impl<'a> TempFile<'a> {
 impl Drop for TempFile<'_> {
     fn drop(&mut self) {
         // A reader of the linked file may have removed it first; and a name that stays does no harm.
-        let _ = rustix::fs::unlinkat(&self.directory.descriptor, &self.name, AtFlags::empty());
+        self.directory.unlink(&self.name);
     }
 }
 
@@ -125,7 +112,7 @@ fn is_temporary(name: &OsStr) -> bool {
 }
 
 fn cannot(errno: Errno) -> FileError {
-    FileError::System("cannot be created", errno)
+    FileError::system("cannot be created", errno)
 }
 
 #[cfg(test)]
@@ -137,6 +124,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::secret::allowed_permissions::AllowedPermissions;
 
     fn open(path: &Path) -> Directory {
         Directory::open(path, AllowedPermissions::default())

@@ -7,7 +7,7 @@ use rustix::{
     process,
 };
 
-use crate::secret::file_error::FileError;
+use crate::secret::{allowed_permissions::AllowedPermissions, file_error::FileError};
 
 const GROUP_READS: RawMode = 0o040;
 const OTHERS_READ: RawMode = 0o004;
@@ -19,26 +19,14 @@ const SET_ID_AND_STICKY: RawMode = 0o7000;
 const STICKY: RawMode = 0o1000;
 const OWNER_READS_AND_WRITES: RawMode = 0o600;
 
-/// What of a file is allowed beyond the strict rules.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AllowedPermissions {
-    /// Permission bits of group and others.
-    bits: RawMode,
-    /// A directory that others own or may write.
-    pub(super) shared_directory: bool,
-    /// A symbolic link as the path's last part.
-    pub(super) symlink: bool,
-}
-
 impl AllowedPermissions {
-    /// Lets the file's group read it.
-    pub(super) fn group_read(&mut self) {
-        self.bits |= GROUP_READS;
-    }
-
-    /// Allows all users to read it.
-    pub(super) fn all_read(&mut self) {
-        self.bits |= GROUP_READS | OTHERS_READ;
+    /// The permission bits of group and others that are allowed.
+    fn bits(self) -> RawMode {
+        match (self.all_read, self.group_read) {
+            (true, _) => GROUP_READS | OTHERS_READ,
+            (_, true) => GROUP_READS,
+            (false, false) => 0,
+        }
     }
 }
 
@@ -103,7 +91,7 @@ fn check_file_metadata(file: FileMetadata, allowed: AllowedPermissions, user: u3
         return Err(wrong);
     }
     check_owner(file, user)?;
-    let excess = file.mode & GROUP_AND_OTHERS & !allowed.bits;
+    let excess = file.mode & GROUP_AND_OTHERS & !allowed.bits();
     let wrong = if excess & OTHERS_WRITE != 0 {
         "is writable by others"
     } else if excess & GROUP_WRITES != 0 {
@@ -127,7 +115,7 @@ fn check_file_metadata(file: FileMetadata, allowed: AllowedPermissions, user: u3
     Err(format!(
         "{wrong} (mode {:04o}), expected {:04o}",
         file.mode,
-        OWNER_READS_AND_WRITES | allowed.bits
+        OWNER_READS_AND_WRITES | allowed.bits()
     ))
 }
 
@@ -204,9 +192,14 @@ mod tests {
 
     #[test]
     fn each_allowance_adds_its_bits_and_no_more() {
-        let (mut group, mut all) = (AllowedPermissions::default(), AllowedPermissions::default());
-        group.group_read();
-        all.all_read();
+        let group = AllowedPermissions {
+            group_read: true,
+            ..Default::default()
+        };
+        let all = AllowedPermissions {
+            all_read: true,
+            ..Default::default()
+        };
         for mode in 0..=0o7777 {
             let owner_reads = mode & 0o7400 == 0o400;
             assert_eq!(
@@ -241,8 +234,10 @@ mod tests {
                 message
             );
         }
-        let mut group = AllowedPermissions::default();
-        group.group_read();
+        let group = AllowedPermissions {
+            group_read: true,
+            ..Default::default()
+        };
         assert_eq!(
             check_file_metadata(file(0o644), group, USER).expect_err("refused"),
             "is readable by others (mode 0644), expected 0640"

@@ -9,7 +9,10 @@ use std::{
 
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::secret::{directory::Directory, file_error::FileError, permissions};
+use crate::secret::{
+    file_error::FileError,
+    unix::{directory::Directory, permissions},
+};
 
 /// The most links that are followed, as in Linux.
 const LINKS: usize = 40;
@@ -53,5 +56,5 @@ impl Directory {
 }
 
 fn cannot(errno: Errno) -> FileError {
-    FileError::System("cannot be opened", errno)
+    FileError::system("cannot be opened", errno)
 }
