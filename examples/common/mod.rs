@@ -18,4 +18,5 @@ pub(crate) mod room;
 pub(crate) mod shutdown;
 pub(crate) mod startup;
 pub(crate) mod tls;
+pub(crate) mod unread_body;
 pub(crate) mod until;

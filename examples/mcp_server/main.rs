@@ -28,6 +28,7 @@ use common::{
     room::Limits,
     shutdown::Stop,
     startup,
+    unread_body::drained,
 };
 use step_up::StepUp;
 use tools::{READ, RUN, Tools};
@@ -116,7 +117,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let app = Router::new()
         .route_service("/mcp", mcp)
         .layer(middleware::from_fn_with_state(step_up, step_up::check))
-        .layer(auth);
+        .layer(auth)
+        .layer(middleware::map_request(drained));
 
     anstream::println!(
         "mcp_server listens on http://{address}/mcp\nconnect an MCP client to: {resource}\nlog in at: {}",

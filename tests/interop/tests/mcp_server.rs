@@ -2,8 +2,10 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use portcullis_interop::{
@@ -510,11 +512,35 @@ fn the_server_accepts_tokens_for_itself_from_hosts_and_origins_that_are_allowed(
         ["http://localhost:6274"]
     );
     assert!(answer.fields("access-control-expose-headers")[0].contains("WWW-Authenticate"));
-    // A message that the step-up reads as one tool and the server as another: the tool itself refuses.
+    // A message with two names, which two parsers may read in two ways.
     let twice = call("whoami").replace("\"name\":\"whoami\"", "\"name\":\"add\",\"name\":\"whoami\"");
     assert!(!post(&url(port), &token, &[], &twice).body.contains("\"5\""));
     let long = format!("{}{}", call("whoami"), " ".repeat(2 * 1024 * 1024));
     assert_eq!(post(&url(port), &token, &[], &long).status, 413);
+}
+
+/// A client that sends the body after the head may have its response before that, and goes on with the connection.
+#[test]
+fn a_connection_goes_on_after_a_refusal_that_came_before_the_body() {
+    let (_hub, _server, url) = hub_and_server(&[]);
+    let address = url.trim_start_matches("http://").trim_end_matches("/mcp");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a timeout");
+    let head = format!("POST /mcp HTTP/1.1\r\nHost: {address}\r\nContent-Length: 10\r\n\r\n");
+    for _ in 0..2 {
+        stream.write_all(head.as_bytes()).expect("the head is sent");
+        let mut received = Vec::new();
+        while !received.ends_with(b"}") {
+            let mut bytes = [0; 1024];
+            let length = stream.read(&mut bytes).expect("a response");
+            assert!(length > 0, "the server closed the connection");
+            received.extend_from_slice(&bytes[..length]);
+        }
+        assert!(received.starts_with(b"HTTP/1.1 401 "), "{received:?}");
+        stream.write_all(b"0123456789").expect("the body is sent");
+    }
 }
 
 #[test]
