@@ -86,7 +86,7 @@
 //! | `hub-client` | `AuthLayer::hub`, with an HTTP client of your own |
 //! | `hub-client-hyper` | an HTTP client with TLS for it |
 //! | `oauth` | the messages of the OAuth code flow |
-//! | `openid` | `AuthLayerBuilder::sign_in_with`: users log in at an identity provider |
+//! | `openid` | `AuthLayerBuilder::sign_in_with`, and `HubBuilder::sign_in_with` with `hub-server`: users log in at an identity provider |
 //! | `jupyter` | the files by which Jupyter's tools find a server and its password |
 //! | `jwt` | `verify::JwtVerifier`, `verify::IntrospectionVerifier`: access tokens of an OAuth server |
 //! | `hub-server` | a hub: login, OAuth provider, token API |

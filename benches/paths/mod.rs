@@ -16,7 +16,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef";
 pub(crate) fn all() -> Vec<Case> {
     let rows: Vec<Rows> = vec![
         pair("token/header/pass", tokens::shared)
-            .within([1_250, 1_612])
+            .within([1_400, 1_740])
             .allocating(0),
         layer("token/header/session", || tokens::with_session(true))
             .over("token/header/pass+guards")
@@ -24,27 +24,31 @@ pub(crate) fn all() -> Vec<Case> {
             .allocating(3),
         pair("token/header/refused", tokens::refused)
             .answering(StatusCode::UNAUTHORIZED)
-            .within([3_600, 4_000])
+            .within([3_920, 4_260])
             .allocating(6),
         layer("token/header/refusal-copied", tokens::refusal_copied)
             .answering(StatusCode::UNAUTHORIZED)
             .allocating(5),
         pair("token/set-of-1/pass", |guards| tokens::set(1, guards))
-            .within([1_867, 2_217])
+            .within([2_080, 2_400])
             .hashing(1)
             .allocating(0),
         pair("token/set-of-100/pass", |guards| tokens::set(100, guards))
-            .within([1_867, 2_217])
+            .within([2_080, 2_400])
             .hashing(1)
             .allocating(0),
         pair("token/set-of-10000/pass", |guards| tokens::set(10_000, guards))
-            .within([1_867, 2_217])
+            .within([2_080, 2_400])
             .hashing(1)
+            .allocating(0),
+        layer("token/jwt-verified-before/pass+guards", tokens::jwt)
+            .within([2_860])
+            .hashing(4)
             .allocating(0),
         pair("cookie/signed-80/pass", |guards| {
             cookies::opening(Signed, 80, 3, guards)
         })
-        .within([4_300, 6_369])
+        .within([4_370, 6_540])
         .hashing(4)
         .allocating(0),
         pair("cookie/signed-171/pass", |guards| {
@@ -56,35 +60,35 @@ pub(crate) fn all() -> Vec<Case> {
             .answering(StatusCode::UNAUTHORIZED)
             .hashing(4),
         pair("cookie/signed-80/forged-optional", cookies::forged_optional)
-            .within([3_185, 3_535])
+            .within([3_300, 3_650])
             .hashing(4),
         pair("cookie/signed-80/absent", cookies::absent)
-            .within([1_470, 1_821])
+            .within([1_570, 1_920])
             .allocating(0),
         layer("cookie/signed-80/among-20", || {
             cookies::opening(Signed, 80, 20, false)
         })
         .over("cookie/signed-80/pass")
-        .within([540])
+        .within([500])
         .allocating(0),
         pair("cookie/encrypted-80/pass", |guards| {
             cookies::opening(Encrypted, 80, 3, guards)
         })
-        .within([5_200, 6_400])
+        .within([5_200, 6_660])
         .allocating(0),
         layer("cookie/identity/pass+guards", cookies::logged_in)
             .within([9_500])
             .hashing(10)
             .allocating(0),
         layer("session/in-memory/pass+guards", cookies::session_in_memory)
-            .within([3_000])
+            .within([5_310])
             .allocating(1),
         layer("hub/token/cached+guards", || hub::token(true))
-            .within([2_400])
+            .within([2_570])
             .hashing(1)
             .allocating(0),
         layer("hub/cookie/cached+guards", || hub::cookie(true))
-            .within([8_496])
+            .within([8_740])
             .hashing(5)
             .allocating(0),
     ];

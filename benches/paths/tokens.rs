@@ -5,7 +5,8 @@ use std::{convert::Infallible, future::ready};
 use http::{Request, Response};
 use portcullis::{
     AuthLayer, AuthLayerBuilder, Grant, Identity, MaybeFuture, RequestHead, Token, TokenSet,
-    authenticate::TokenSource, middleware::Decision,
+    authenticate::TokenSource, clock::UnixTime, middleware::Decision, testing::TestClock,
+    verify::JwtVerifier,
 };
 use tower::{layer::layer_fn, service_fn};
 use tower_layer::Layer;
@@ -84,4 +85,24 @@ pub(crate) fn set(size: usize, guards: bool) -> (AuthLayer, Sent) {
         guarded(builder, guards).build().expect("a layer"),
         get().bearer(TOKEN),
     )
+}
+
+/// A JWT that was verified before: the token and the key of RFC 7515, appendix A.3.
+pub(crate) fn jwt() -> (AuthLayer, Sent) {
+    const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+    const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    let clock = TestClock::new(UnixTime::from_secs(1_300_819_000));
+    let keys = JwtVerifier::builder("joe")
+        .danger_allow_any_audience()
+        .allow_any_type()
+        .username_claim("iss")
+        .jwks(KEYS)
+        .clock(clock.clone())
+        .build()
+        .expect("a verifier");
+    let builder = AuthLayer::builder()
+        .bearer_tokens(keys)
+        .clock(clock)
+        .without_session_extension();
+    (builder.build().expect("a layer"), get().bearer(JWT))
 }

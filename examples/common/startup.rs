@@ -109,6 +109,10 @@ pub(crate) fn log(event: &Event<'_>) {
         Event::SharedRateLimitsUnavailable { error } => {
             tracing::error!("wrong passwords are counted in memory: {error}");
         }
+        Event::JwtRejected { reason } => tracing::warn!("rejected a JWT: {reason}"),
+        Event::KeySetUnavailable { error } => {
+            tracing::error!("the keys of the issuer cannot be read: {error}")
+        }
         Event::PeerAddressMissing => {
             tracing::warn!("proxies are trusted, but requests have no peer address to recognize them by");
         }

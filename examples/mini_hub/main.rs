@@ -33,6 +33,7 @@ use settings::{Route, Settings};
 
 #[path = "../common/mod.rs"]
 mod common;
+mod providers;
 mod settings;
 
 /// A small hub, such as `examples/mini_hub/hub.toml` describes.

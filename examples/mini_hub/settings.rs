@@ -17,7 +17,10 @@ use portcullis::{
 use serde::Deserialize;
 use tokio::{process::Command, time::timeout};
 
-use super::common::{exit::Failure, proxy_api::escaped, startup};
+use super::{
+    common::{exit::Failure, proxy_api::escaped, startup},
+    providers::Provider,
+};
 
 /// How long a command that stops a server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,6 +47,9 @@ pub(crate) struct Settings {
     pub(crate) proxy_command: Vec<String>,
     #[serde(default)]
     users: Vec<User>,
+    /// Where users log in, besides the password form.
+    #[serde(default)]
+    providers: Vec<Provider>,
     /// Programs without a secret.
     #[serde(default)]
     applications: Vec<Application>,
@@ -64,7 +70,8 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields)]
 struct User {
     name: String,
-    password: String,
+    /// A hash. Without one, the user logs in at a provider.
+    password: Option<String>,
     #[serde(default)]
     scopes: Vec<String>,
     #[serde(default)]
@@ -193,7 +200,10 @@ impl Settings {
     fn holds_secrets(&self) -> bool {
         let services = self.services.iter().map(|service| &service.api_token);
         let servers = self.servers.iter().map(|server| &server.api_token);
-        !self.users.is_empty() || services.chain(servers).any(Option::is_some)
+        let has_password = self.users.iter().any(|user| user.password.is_some());
+        has_password
+            || self.providers.iter().any(Provider::holds_secret)
+            || services.chain(servers).any(Option::is_some)
     }
 
     /// The path of `public_url`.
@@ -270,17 +280,30 @@ impl Settings {
         let store = Arc::new(store);
         // Hubs that share the store count wrong passwords together.
         let mut hub = Hub::builder(Arc::clone(&store)).shared_rate_limits(store);
-        let mut users = Vec::new();
+        let mut passwords = Vec::new();
         for user in &self.users {
             let wrong =
                 |error: &dyn std::fmt::Display| Failure::from(format!("user {:?}: {error}", user.name));
-            let hash: PasswordHash = user.password.parse().map_err(|error| wrong(&error))?;
+            match &user.password {
+                Some(hash) => {
+                    let hash: PasswordHash = hash.parse().map_err(|error| wrong(&error))?;
+                    passwords.push((Grant::new(Identity::new(&user.name)), hash));
+                }
+                None if self.providers.is_empty() => {
+                    return Err(wrong(
+                        &"expected a password, or a provider at which the user logs in, found neither",
+                    ));
+                }
+                None => {}
+            }
             let member = HubUser::new(&user.name)
                 .and_then(|member| member.with_scopes(scopes(&user.scopes)))
                 .map_err(|error| wrong(&error))?
                 .with_groups(&user.groups);
-            users.push((Grant::new(Identity::new(&user.name)), hash));
             hub = hub.user(if user.admin { member.as_admin() } else { member });
+        }
+        for provider in &self.providers {
+            hub = provider.add_to(hub)?;
         }
         for service in &self.services {
             let wrong =
@@ -348,7 +371,11 @@ impl Settings {
                 MaybeFuture::from_future(stop(command.cloned().unwrap_or_default()))
             });
         }
-        Ok(hub.password_verifier(StoredPasswords::new(MemoryPasswordStore::from_grants(users)?)))
+        if passwords.is_empty() && !self.providers.is_empty() {
+            return Ok(hub);
+        }
+        let passwords = MemoryPasswordStore::from_grants(passwords)?;
+        Ok(hub.password_verifier(StoredPasswords::new(passwords)))
     }
 
     /// The keys of the login cookie: `JPY_COOKIE_SECRET`, else the file, which is made if it is missing.

@@ -15,7 +15,7 @@ use crate::{
         CookieDecodeError, CookieError, CookieJar, DecodedCookie, Keyring, ReadCookie, RequestCookies,
     },
     denial::Reason,
-    digest::{DigestKey, sha256},
+    digest::DigestKey,
     maybe_future::MaybeFuture,
     random,
     request::head::RequestHead,
@@ -264,7 +264,7 @@ impl LoginCookieAuthenticator {
         keys: &VersionedJar,
         head: RequestHead<'_>,
     ) -> MaybeFuture<Outcome> {
-        let Some(login) = self.read_payload(opened.payload(), head.monotonic_now()) else {
+        let Some(login) = self.read_payload(opened, head.monotonic_now()) else {
             return Outcome::Rejected(Reason::InvalidCookie).into();
         };
         let Some(started) = self.start_if_current(&login, opened, keys, head) else {
@@ -304,11 +304,11 @@ impl LoginCookieAuthenticator {
     }
 
     /// What a payload holds, whose cookie was opened: the answer for the same bytes is always the same.
-    fn read_payload(&self, payload: &[u8], now: MonotonicTime) -> Option<LoginPayload> {
-        let key = DigestKey(sha256(payload));
+    fn read_payload(&self, opened: &DecodedCookie<'_>, now: MonotonicTime) -> Option<LoginPayload> {
+        let key = opened.digest();
         let known = self.0.payloads.get(&key, now);
         known.or_else(|| {
-            let login = login_payload::from_payload(payload)?;
+            let login = login_payload::from_payload(opened.payload())?;
             let end = now.saturating_add(PAYLOAD_AGE);
             self.0.payloads.insert(key, login.clone(), end, now);
             Some(login)

@@ -7,6 +7,7 @@ use base64::Engine;
 use crate::{
     clock::UnixTime,
     denial::{Denial, Reason},
+    digest::{DigestKey, sha256},
 };
 
 /// How far ahead of this server's clock a cookie may have been issued: the clocks of replicas differ.
@@ -20,6 +21,8 @@ pub struct DecodedCookie<'b> {
     pub(super) issued_at: UnixTime,
     pub(super) ends_at: UnixTime,
     pub(super) stale: bool,
+    /// The code of a signed value, which no other payload has.
+    pub(super) mac: Option<[u8; 32]>,
 }
 
 impl<'b> DecodedCookie<'b> {
@@ -47,6 +50,11 @@ impl<'b> DecodedCookie<'b> {
     /// verified by a previous key, or half of its idle time has passed.
     pub fn needs_renewal(&self) -> bool {
         self.stale
+    }
+
+    /// Returns what the payload can be remembered by.
+    pub(crate) fn digest(&self) -> DigestKey {
+        DigestKey(self.mac.unwrap_or_else(|| sha256(self.payload)))
     }
 }
 

@@ -188,6 +188,7 @@ impl CookieCodec for EncryptedCodec {
                 .saturating_add(life)
                 .min(started_at.saturating_add(limit)),
             stale: under_reading_key || half_idle,
+            mac: None,
         })
     }
 }

@@ -39,7 +39,7 @@ pub enum CookiesTooLarge {
     #[error("expected at most 16384 bytes of cookies, found more")]
     Bytes,
     /// More than [`RequestCookies::MAX_COOKIES`](super::RequestCookies::MAX_COOKIES) pairs.
-    #[error("expected at most 256 cookies, found more")]
+    #[error("expected at most 512 cookies, found more")]
     Count,
 }
 
@@ -47,7 +47,7 @@ impl From<CookiesTooLarge> for Denial {
     fn from(error: CookiesTooLarge) -> Self {
         Self::new(Reason::TooLarge).with_detail(match error {
             CookiesTooLarge::Bytes => "the cookies are more than 16384 bytes",
-            CookiesTooLarge::Count => "there are more than 256 cookies",
+            CookiesTooLarge::Count => "there are more than 512 cookies",
         })
     }
 }

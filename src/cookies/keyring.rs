@@ -198,15 +198,16 @@ impl Keyring {
         self.0.keys.current.session.mac(message)
     }
 
-    /// Returns the codes of the message under the previous keys that have not retired at `now`.
-    pub(crate) fn previous_session_macs(&self, message: &[u8], now: UnixTime) -> Vec<[u8; 32]> {
-        let previous = self
-            .0
-            .keys
-            .previous
-            .iter()
-            .filter(|(_, retires_at)| now < *retires_at);
-        previous.map(|(key, _)| key.session.mac(message)).collect()
+    /// Returns the codes of the message under the previous keys that have not retired. The clock is read only if there are some.
+    pub(crate) fn previous_session_macs(
+        &self,
+        message: &[u8],
+        now: impl Fn() -> UnixTime,
+    ) -> impl Iterator<Item = [u8; 32]> {
+        let previous = self.0.keys.previous.iter();
+        previous
+            .filter(move |(_, retires_at)| now() < *retires_at)
+            .map(move |(key, _)| key.session.mac(message))
     }
 
     /// The HMAC of account names whose password attempts are counted in a store.

@@ -11,7 +11,7 @@ use super::{
     name::{CookieName, CookiePrefix, escape_path_segment},
     path::CookiePath,
 };
-use crate::error::ConfigError;
+use crate::{error::ConfigError, request::head::RequestHead};
 
 /// The name, path, domain and attributes of a cookie: everything that must be the same when it is set and removed.
 ///
@@ -339,7 +339,12 @@ impl CookieScope {
     /// Returns the name for requests with this `Host` header. A fixed name ignores it.
     #[inline]
     pub fn name(&self, host: &[u8]) -> Cow<'_, CookieName> {
-        self.name.at(host)
+        self.name.at(|| host)
+    }
+
+    /// Returns the name for this request. Its host is looked up only if the name depends on it.
+    pub(crate) fn name_of(&self, head: RequestHead<'_>) -> Cow<'_, CookieName> {
+        self.name.at(|| head.host().unwrap_or_default())
     }
 
     /// Returns the path.

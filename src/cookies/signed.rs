@@ -96,7 +96,7 @@ impl SignedValueCodec {
         now: impl Fn() -> UnixTime,
         buffer: &'b mut [u8],
     ) -> Result<DecodedCookie<'b>, CookieDecodeError> {
-        let (body, stale) = self
+        let (body, mac, stale) = self
             .signed_part(unquoted(value), &now)
             .ok_or(CookieDecodeError::Invalid)?;
         let (issued_at, payload) = fields(body, name).ok_or(CookieDecodeError::Invalid)?;
@@ -109,18 +109,25 @@ impl SignedValueCodec {
             issued_at,
             ends_at: issued_at.saturating_add(max_age),
             stale,
+            mac: Some(mac),
         })
     }
 
-    /// Returns the part before a valid signature, and whether a previous key was needed for it.
-    fn signed_part<'v>(&self, value: &'v [u8], now: impl Fn() -> UnixTime) -> Option<(&'v [u8], bool)> {
+    /// Returns the part before a valid signature, its code, and whether a previous key was needed for it.
+    fn signed_part<'v>(
+        &self,
+        value: &'v [u8],
+        now: impl Fn() -> UnixTime,
+    ) -> Option<(&'v [u8], [u8; 32], bool)> {
         if value.len() > CookieScope::MAX_LEN || !value.starts_with(b"2|") {
             return None;
         }
         let (body, signature) = value.split_last_chunk::<64>()?;
-        let is_good = |key: &Hmac| secret::constant_time_eq(hex(key.mac(body)).as_flattened(), signature);
-        let (_, stale) = self.keys.find(now, |key| is_good(key).then_some(()))?;
-        Some((body, stale))
+        let (mac, stale) = self.keys.find(now, |key| {
+            let mac = key.mac(body);
+            secret::constant_time_eq(hex(mac).as_flattened(), signature).then_some(mac)
+        })?;
+        Some((body, mac, stale))
     }
 }
 

@@ -74,7 +74,7 @@ impl Authenticator for HubCookieAuthenticator {
         let hub = &self.0;
         let Ok(cookies) = RequestCookies::from_head(head) else {
             let denial = Denial::new(Reason::TooLarge)
-                .with_detail("the cookies are more than 16384 bytes or 256 pairs");
+                .with_detail("the cookies are more than 16384 bytes or 512 pairs");
             return Outcome::Malformed(denial).into();
         };
         if cookies.is_empty() || (!hub.websocket_cookies && is_websocket(head)) {

@@ -17,7 +17,7 @@ use http::StatusCode;
 use super::{
     browser_session::SignedInUser,
     client::{OAuthClientConfig, Resource},
-    client_uri::ClientUri,
+    client_uri::form_target,
     expanded_scopes::ExpandedScopes,
     members::RequestMembers,
     request::{HubRequest, HubResult},
@@ -288,8 +288,8 @@ impl HubRequest<'_> {
         };
         let more: Vec<&String> = params.scopes.iter().filter(|scope| !usual(scope)).collect();
         let style = self.hub.page_style.clone();
-        let style = match ClientUri::parse(&params.redirect_uri).filter(|_| params.client.is_public()) {
-            Some(uri) => style.with_form_targets([uri.form_target()]),
+        let style = match form_target(&params.redirect_uri).filter(|_| params.client.is_public()) {
+            Some(target) => style.with_form_targets([target]),
             None => style,
         };
         let mut page = Page::new(&style, &format!("Authorize {what}?"))

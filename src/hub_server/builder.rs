@@ -15,6 +15,7 @@ use super::{
     notice::notice_jar,
     registration::Registration,
     scope,
+    sign_in::HubProviders,
     state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };
@@ -62,6 +63,7 @@ pub struct HubBuilder {
     rate_limits: RateLimits,
     shared_rate_limits: Option<Arc<dyn AttemptStore>>,
     stopper: Option<Box<ServerStopper>>,
+    pub(super) sign_ins: HubProviders,
 }
 
 impl Hub {
@@ -101,10 +103,11 @@ impl HubBuilder {
             rate_limits: RateLimits::new(),
             shared_rate_limits: None,
             stopper: None,
+            sign_ins: HubProviders::default(),
         }
     }
 
-    /// Required. Checks the passwords of users.
+    /// Checks the passwords of users. Required, unless users log in at an identity provider.
     ///
     /// A user with the right password must be a member as well, by the username of the grant.
     #[must_use]
@@ -186,8 +189,8 @@ impl HubBuilder {
     ///
     /// # Security
     ///
-    /// Everyone who reaches the hub can register a client with any name. The consent page says so, and shows where the user
-    /// will be redirected.
+    /// Everyone who reaches the hub, and every page in a user's browser, can register a client with any name. The consent page
+    /// says so, and shows where the user will be redirected.
     #[must_use]
     pub fn dynamic_registration(self, limit: u64) -> Self {
         Self {
@@ -420,16 +423,16 @@ impl HubBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no password verifier; a member comes twice, or in addition to a `user_lookup`; two clients have the
+    /// If there is no password verifier and no identity provider; a member comes twice, or in addition to a `user_lookup`; two clients have the
     /// same identifier or token; a scope for dynamic clients is not one of JupyterHub's; a resource is not as
     /// [`HubBuilder::resources`] says; the base is too long for a cookie's path; the version cannot be sent in a header.
     pub fn build(self) -> Result<Hub, ConfigError> {
-        let passwords = self.passwords.ok_or_else(|| {
-            ConfigError::new(
+        if self.passwords.is_none() && self.sign_ins.is_empty() {
+            return Err(ConfigError::new(
                 "password_verifier",
-                "expected a verifier of the users' passwords, found none",
-            )
-        })?;
+                "expected a verifier of the users' passwords, or sign_in_with(), found none",
+            ));
+        }
         let members = match self.lookup {
             None => Members::Listed(self.users.unwrap_or_default().and(self.added)?),
             Some(lookup) if self.users.is_none() && self.added.is_empty() => {
@@ -452,7 +455,9 @@ impl HubBuilder {
                 format!("{expected}, found {odd:?}"),
             ));
         }
-        let passwords = MemberPasswords::new(passwords, members.clone());
+        let passwords = self.passwords.map(|verifier| -> Arc<dyn PasswordVerifier> {
+            Arc::new(MemberPasswords::new(verifier, members.clone()))
+        });
         let registry = ClientRegistry::new(self.clients)?;
         let version_field = HeaderValue::try_from(&*self.version).map_err(|_| {
             ConfigError::new(
@@ -472,13 +477,16 @@ impl HubBuilder {
             )
         });
         let keyring = self.keyring.unwrap_or_else(Keyring::generate);
-        let base = self.base_url.as_str();
         let lifetime = Lifetime::absolute(self.lifetime);
-        let mut login_scope = CookieScope::hub_login(base)?;
+        let mut login_scope = CookieScope::hub_login(self.base_url.as_str())?;
         if self.host_prefix {
             login_scope = login_scope.with_prefix(CookiePrefix::Host)?;
         }
+        let sign_in = self
+            .sign_ins
+            .build(&self.base_url, &hub_url, &keyring, &login_scope)?;
         let login_jar = CookieJar::signed(&keyring, login_scope).with_lifetime(lifetime);
+        let base = self.base_url.as_str();
         let services = CookieName::custom("jupyterhub-services")?;
         let clock = self.clock;
         Ok(Hub(Arc::new(HubState {
@@ -489,6 +497,7 @@ impl HubBuilder {
             xsrf_guard: CsrfTokens::new(keyring),
             page_style: self.page_style.with_form_targets(client_origins(&registry)),
             tokens: StoredTokens::with_clock(Arc::clone(&self.store), Arc::clone(&clock)),
+            sign_in,
             store: self.store,
             issuer: self
                 .guards
@@ -503,7 +512,7 @@ impl HubBuilder {
             resources: self.resources,
             registry,
             passwords: PasswordAttempts::new(
-                Some(Arc::new(passwords)),
+                passwords,
                 true,
                 Arc::clone(&clock),
                 self.observer.clone(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    client_uri::{ClientUri, is_redirect_uri},
+    client_uri::{ClientUri, is_public_redirect, is_redirect_uri},
     scope,
     username::Username,
 };
@@ -149,12 +149,13 @@ impl OAuthClientConfig {
     ///
     /// Every user may authorize it, and must confirm each time, because any program can send its id. It must send a challenge
     /// by `S256`, and gets the scopes of [`with_allowed_scopes`](Self::with_allowed_scopes) that the user holds. A redirect
-    /// URI of `http` on `127.0.0.1`, `[::1]` or `localhost` stands for that URI with any port (RFC 8252 §7.3).
+    /// URI of `http` on `127.0.0.1`, `[::1]` or `localhost` stands for that URI with any port (RFC 8252 §7.3). A desktop
+    /// application may have a scheme of its own, such as `cursor://mcp/callback` (§7.1).
     ///
     /// # Errors
     ///
     /// As `client`, if the id is empty, longer than 255 bytes, or not of visible ASCII; there is no redirect URI; or one is
-    /// neither `https` nor `http` on one of these hosts, or has a fragment.
+    /// neither `https`, nor `http` on one of these hosts, nor of a scheme of its own, or has a fragment.
     ///
     /// # Example
     ///
@@ -171,11 +172,10 @@ impl OAuthClientConfig {
         redirect_uris: impl IntoIterator<Item = T>,
     ) -> Result<Self, ConfigError> {
         let redirect_uris: Vec<Box<str>> = redirect_uris.into_iter().map(|uri| uri.as_ref().into()).collect();
-        let odd = redirect_uris
-            .iter()
-            .find(|uri| !ClientUri::parse(uri).is_some_and(ClientUri::is_private));
+        let odd = redirect_uris.iter().find(|uri| !is_public_redirect(uri));
         if odd.is_some() || redirect_uris.is_empty() {
-            let expected = "expected redirect URIs of https, or of http on 127.0.0.1, [::1] or localhost, without fragment";
+            let expected = "expected redirect URIs of https, of http on 127.0.0.1, [::1] or localhost, or with a scheme of the \
+                            application, without fragment";
             let found = odd.map_or("none".to_owned(), |uri| format!("{uri:?}"));
             return Err(ConfigError::new("client", format!("{expected}, found {found}")));
         }

@@ -32,7 +32,7 @@ impl<'a> ClientUri<'a> {
     }
 
     /// What a page lists whose form leads there, as far as browsers understand it. A website may redirect once more.
-    pub(crate) fn form_target(self) -> String {
+    fn form_target(self) -> String {
         match (self.scheme, self.host) {
             ("https", _) => "https:".to_owned(),
             ("http", "[::1]") => "http:".to_owned(),
@@ -79,11 +79,57 @@ pub(super) fn is_redirect_uri(uri: &str) -> bool {
         }),
         None => uri.starts_with('/') && !uri.starts_with("//"),
     };
-    sound
-        && uri.len() <= 1023
-        && uri
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>".contains(&byte))
+    sound && is_plain(uri)
+}
+
+fn is_plain(uri: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"#\\\"<>".contains(&byte);
+    uri.len() <= 1023 && uri.bytes().all(plain)
+}
+
+/// Schemes that no program of the user claims for itself: what is sent there is readable by others, or is run by the browser.
+const OTHER_SCHEMES: [&str; 20] = [
+    "about",
+    "blob",
+    "chrome",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "http",
+    "https",
+    "intent",
+    "javascript",
+    "mailto",
+    "resource",
+    "sms",
+    "tel",
+    "urn",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
+/// The scheme of a redirect URI that leads to a program on the user's machine, such as `cursor` in `cursor://mcp/callback`
+/// (RFC 8252 section 7.1).
+pub(crate) fn program_scheme(uri: &str) -> Option<&str> {
+    let (scheme, rest) = uri.split_once(':').filter(|_| is_plain(uri))?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    let sound = scheme.starts_with(|first: char| first.is_ascii_lowercase()) && scheme.bytes().all(allowed);
+    let leads_somewhere = rest.starts_with('/') && !rest.bytes().all(|byte| byte == b'/');
+    (sound && leads_somewhere && !OTHER_SCHEMES.contains(&scheme)).then_some(scheme)
+}
+
+/// Whether a public client may have this redirect URI: what is sent there is encrypted, or does not leave the machine.
+pub(crate) fn is_public_redirect(uri: &str) -> bool {
+    ClientUri::parse(uri).is_some_and(ClientUri::is_private) || program_scheme(uri).is_some()
+}
+
+/// What a page lists whose form leads to this redirect URI of a public client.
+pub(crate) fn form_target(uri: &str) -> Option<String> {
+    let scheme = || program_scheme(uri).map(|scheme| format!("{scheme}:"));
+    ClientUri::parse(uri).map(ClientUri::form_target).or_else(scheme)
 }
 
 #[cfg(test)]
@@ -94,6 +140,38 @@ mod tests {
     fn an_origin_is_the_scheme_and_the_authority() {
         assert_eq!(origin("https://[::1]:9/cb"), Some("https://[::1]:9"));
         assert_eq!(origin("/cb"), None);
+    }
+
+    #[test]
+    fn a_program_may_have_a_scheme_of_its_own_and_none_of_the_browser() {
+        for (uri, expected) in [
+            (
+                "cursor://anysphere.cursor-retrieval/oauth/callback",
+                Some("cursor:"),
+            ),
+            ("com.example.app:/callback", Some("com.example.app:")),
+            (
+                "vscode-insiders://vscode.github/did-authenticate?a=1",
+                Some("vscode-insiders:"),
+            ),
+            ("https://app.example/cb", Some("https:")),
+            ("http://127.0.0.1:9/cb", Some("http://127.0.0.1:9")),
+            ("javascript://app.example/%0aalert(1)", None),
+            ("JavaScript://app.example/%0aalert(1)", None),
+            ("data:/text/html,x", None),
+            ("file:///etc/passwd", None),
+            ("intent://app.example/#Intent;end", None),
+            ("cursor:callback", None),
+            ("cursor://", None),
+            ("cursor://app/cb#x", None),
+            ("cur;sor://app/cb", None),
+            ("1app://app/cb", None),
+            ("://app/cb", None),
+            ("/cb", None),
+        ] {
+            assert_eq!(form_target(uri).as_deref(), expected, "{uri}");
+            assert_eq!(is_public_redirect(uri), expected.is_some(), "{uri}");
+        }
     }
 
     #[test]

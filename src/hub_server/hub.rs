@@ -26,7 +26,7 @@ use crate::{
     error::{BackendError, BoxError},
     event::Event,
     maybe_future::BoxFuture,
-    middleware::error_response::FullResponse,
+    middleware::{error_response::FullResponse, protected_resource::allow_every_origin},
     request::head::RequestHead,
 };
 
@@ -199,6 +199,9 @@ impl HubState {
         };
         let headers = response.headers_mut();
         headers.insert(&VERSION, self.version_field.clone());
+        if route.is_for_pages_of_every_origin() {
+            allow_every_origin(headers);
+        }
         response
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     cookies::SetCookies,
     denial::Reason,
     event::{Event, RedactedPath},
-    html::{Field, FieldError, FieldKind, Page},
+    html::{Field, FieldError, FieldKind, FormFields, Page},
     maybe_future::MaybeFuture,
     middleware::{
         error_response::{
@@ -108,6 +108,9 @@ impl HubRequest<'_> {
 
     pub(crate) async fn log_in(&self) -> HubResult {
         let hub = self.hub;
+        if !hub.passwords.has_verifier() {
+            return Err(HubError::NotAllowed("GET, HEAD"));
+        }
         let form = self.form()?;
         let typed = form.text("username");
         let field = form.text("_xsrf");
@@ -123,7 +126,7 @@ impl HubRequest<'_> {
             .cloned()
             .unwrap_or_else(|| Secret::from(""));
         match self.check_password(&typed, &password).await {
-            Ok(member) => self.begin_login(member).await,
+            Ok(member) => self.begin_login(member, &self.next()).await,
             Err(HubError::Denied(denial)) => {
                 let (status, error) = match denial.reason() {
                     Reason::IncorrectPassword => (StatusCode::FORBIDDEN, FieldError::InAlert),
@@ -156,8 +159,8 @@ impl HubRequest<'_> {
         Ok(member)
     }
 
-    /// Starts a new login, and ends the one whose cookies this browser has.
-    async fn begin_login(&self, member: Arc<HubUser>) -> HubResult {
+    /// Starts a new login, ends the one whose cookies this browser has, and redirects to `next`.
+    pub(crate) async fn begin_login(&self, member: Arc<HubUser>, next: &str) -> HubResult {
         let hub = self.hub;
         let replaced = self
             .visitor()
@@ -192,7 +195,7 @@ impl HubRequest<'_> {
         let visitor = SignedInUser { login, member };
         hub.xsrf_cookie
             .renew(&visitor.session(), self.https(), &mut cookies);
-        let mut response = response::redirect_found(&self.next());
+        let mut response = response::redirect_found(next);
         cookies.append_to(response.headers_mut());
         Ok(response)
     }
@@ -203,21 +206,30 @@ impl HubRequest<'_> {
             .hub
             .xsrf_cookie
             .anonymous_token(self.head, self.https(), &mut cookies);
-        let mut action = self.hub.hub_url.join("login");
+        let mut query = String::new();
         if let Some(next) = self.next_parameter() {
-            action.push_str("?next=");
-            percent::form_encode(next.as_str().as_bytes(), &mut action);
+            query.push_str("?next=");
+            percent::form_encode(next.as_str().as_bytes(), &mut query);
         }
+        let action = self.hub.hub_url.join("login") + &query;
         let typed: String = typed.chars().take(32).collect();
         let page = Page::new(&self.hub.page_style, "Log in").message(status, text);
-        let page = page.form(&action, "Log in", |fields| {
+        let write_fields = |fields: &mut FormFields<'_>| {
             let username = Field::new(FieldKind::Username, "username", "Username");
             let password = Field::new(FieldKind::Password, "password", "Password");
             let username = username.filled(&typed).first(typed.is_empty());
             fields.hidden("_xsrf", &xsrf);
             fields.field(username.with_error(error));
             fields.field(password.first(!typed.is_empty()).with_error(error));
-        });
+        };
+        let page = match self.hub.passwords.has_verifier() {
+            true => page.form(&action, "Log in", write_fields),
+            false => page,
+        };
+        let buttons = self.hub.sign_in.buttons(&self.hub.page_style, &query);
+        let page = buttons
+            .iter()
+            .fold(page, |page, (text, url)| page.link_button(url, text));
         let mut response = page_response(page);
         *response.status_mut() = status;
         cookies.append_to(response.headers_mut());

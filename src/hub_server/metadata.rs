@@ -6,13 +6,10 @@ use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
 use serde_json::json;
 
 use super::{request::HubRequest, response, scope::IDENTIFY};
-use crate::{
-    middleware::{error_response::FullResponse, protected_resource::allow_every_origin},
-    oauth::CodeChallenge,
-};
+use crate::{middleware::error_response::FullResponse, oauth::CodeChallenge};
 
 impl HubRequest<'_> {
-    /// The metadata, for pages of every origin: they hold no secret, and MCP clients in browsers read them.
+    /// The metadata. They hold no secret.
     pub(crate) fn metadata(&self, issuer: &str) -> FullResponse {
         let endpoint = |name: &str| format!("{issuer}/hub/api/oauth2/{name}");
         let mut scopes: BTreeSet<&str> = IDENTIFY.into();
@@ -48,7 +45,6 @@ impl HubRequest<'_> {
         let mut response = response::json_response(StatusCode::OK, &metadata);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
-        allow_every_origin(headers);
         response
     }
 }

@@ -32,6 +32,7 @@ mod request;
 mod response;
 mod route;
 mod scope;
+mod sign_in;
 mod state;
 mod token_endpoint;
 mod token_status;

@@ -2,7 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | JSON with redirect URIs of https or of the user's own machine | 201, the client's id |
+//! | JSON with redirect URIs of https, of the user's own machine or of a scheme of its own | 201, the client's id |
 //! | a redirect URI is missing or another one | 400 `invalid_redirect_uri` |
 //! | no JSON object; a client with a secret, or another grant than a code's | 400 `invalid_client_metadata` |
 //! | too many from one address | 429 |
@@ -13,7 +13,7 @@ use http::{HeaderValue, StatusCode, header::RETRY_AFTER};
 use serde_json::{Map, Value, json};
 
 use super::{
-    client_uri::ClientUri,
+    client_uri::is_public_redirect,
     registration::{PREFIX, UNUSED},
     request::{HubRequest, HubResult},
     response::{self, HubError, oauth_error},
@@ -99,10 +99,9 @@ impl HubRequest<'_> {
             }
         }
         let uris = names("redirect_uris").unwrap_or_default();
-        let is_sound = |uri: &String| ClientUri::parse(uri).is_some_and(ClientUri::is_private);
-        if uris.is_empty() || uris.len() > REDIRECT_URIS || !uris.iter().all(is_sound) {
-            let text =
-                "Expected 1 to 10 redirect URIs of https, or of http on 127.0.0.1, [::1] or localhost.";
+        if uris.is_empty() || uris.len() > REDIRECT_URIS || !uris.iter().all(|uri| is_public_redirect(uri)) {
+            let text = "Expected 1 to 10 redirect URIs of https, of http on 127.0.0.1, [::1] or localhost, or with a \
+                        scheme of the application.";
             return Err(Box::new(oauth_error(OAuthErrorKind::InvalidRedirectUri, text)));
         }
         let name = body

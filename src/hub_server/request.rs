@@ -19,7 +19,7 @@ use crate::{
         cookies::is_https,
         error_response::{FullResponse, SESSION_ENDED, page_response},
         form::UrlEncodedForm,
-        protected_resource::metadata_preflight,
+        protected_resource::preflight_of_every_origin,
     },
     request::{head::RequestHead, page_request::is_urlencoded, percent},
     request_policy::EffectiveTarget,
@@ -53,7 +53,10 @@ impl HubRequest<'_> {
                 Ok(response::redirect_found(&hub.hub_url.join("home")))
             }
             (Route::Metadata(issuer), &Method::GET | &Method::HEAD) => Ok(self.metadata(issuer)),
-            (Route::Metadata(_), &Method::OPTIONS) => Ok(metadata_preflight()),
+            (Route::Metadata(_), &Method::OPTIONS) => Ok(preflight_of_every_origin("GET, HEAD")),
+            (route, &Method::OPTIONS) if route.is_for_pages_of_every_origin() => {
+                Ok(preflight_of_every_origin("POST"))
+            }
             (Route::OutsideHub, &Method::GET | &Method::HEAD) => self.below_hub(),
             (Route::Server { user, server, .. }, &Method::GET | &Method::HEAD) => {
                 let names = (user.as_ref(), server.as_deref().unwrap_or_default());
@@ -64,6 +67,7 @@ impl HubRequest<'_> {
             (Route::ProxyError(Some(status)), &Method::GET | &Method::HEAD) => Ok(self.proxy_error(*status)),
             (Route::Login, &Method::GET | &Method::HEAD) => self.login_page().await,
             (Route::Login, &Method::POST) => self.log_in().await,
+            (Route::SignIn, _) => self.sign_in().await,
             (Route::Logout, &Method::GET | &Method::HEAD) => self.logout_page().await,
             (Route::Logout, &Method::POST) => self.log_out().await,
             (Route::HomePage, &Method::GET | &Method::HEAD) => self.home_page().await,
@@ -96,10 +100,7 @@ impl HubRequest<'_> {
             (Route::Activity(_), _) => Err(HubError::NotAllowed("POST")),
             (Route::StoredToken(..), _) => Err(HubError::NotAllowed("DELETE, GET, HEAD")),
             (Route::Unknown { program: true }, _) => Err(HubError::Refused(StatusCode::NOT_FOUND, None)),
-            (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::Refused(
-                StatusCode::NOT_FOUND,
-                Some("The page you requested does not exist.".to_owned()),
-            )),
+            (Route::ProxyError(None) | Route::Unknown { program: false }, _) => Err(HubError::no_page()),
             // HEAD would issue a code.
             (Route::Authorize, _) => Err(HubError::NotAllowed("GET, POST")),
             (Route::HomePage | Route::Login | Route::Logout | Route::StoredTokens(_), _) => {

@@ -38,6 +38,12 @@ pub(crate) enum HubError {
 }
 
 impl HubError {
+    /// There is no such page.
+    pub(crate) fn no_page() -> Self {
+        let text = "The page you requested does not exist.";
+        Self::Refused(StatusCode::NOT_FOUND, Some(text.to_owned()))
+    }
+
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self::Refused(status, Some(message.into()))
     }

@@ -41,6 +41,8 @@ pub(crate) enum Route {
     /// `api/oauth2/revoke`
     Revocation,
     /// `user/<name>/…`: a server that does not answer. The next segment may be its name; `api` marks a request of a program.
+    /// Where a login at an identity provider begins, or comes back from it.
+    SignIn,
     Server {
         user: Option<Username>,
         server: Option<String>,
@@ -90,6 +92,7 @@ impl Route {
             [""] => Self::Home,
             ["home" | "token"] => Self::HomePage,
             ["login"] => Self::Login,
+            ["login", _] => Self::SignIn,
             ["logout"] => Self::Logout,
             ["health"] | ["api", "health"] => Self::Health,
             ["error", status] => Self::ProxyError(status.parse().ok()),
@@ -122,6 +125,15 @@ impl Route {
         }
     }
 
+    /// Whether pages of every origin may send requests and read the responses: an MCP client in a browser does. The client
+    /// authenticates itself in the body, or not at all; cookies are not looked at.
+    pub(crate) fn is_for_pages_of_every_origin(&self) -> bool {
+        matches!(
+            self,
+            Self::Metadata(_) | Self::Registration | Self::Revocation | Self::TokenEndpoint
+        )
+    }
+
     /// Whether a program sent the request, and expects JSON.
     pub(crate) fn is_for_programs(&self, head: RequestHead<'_>) -> bool {
         match self {
@@ -139,6 +151,7 @@ impl Route {
             | Self::Login
             | Self::Logout
             | Self::ProxyError(_)
+            | Self::SignIn
             | Self::UserRedirect => false,
             Self::Unknown { program: false } => {
                 matches!(*head.method(), Method::GET | Method::HEAD) && !is_page_request(head)

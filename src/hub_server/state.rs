@@ -10,6 +10,7 @@ use super::{
     members::Members,
     registration::Registration,
     response::{self, HubError},
+    sign_in::HubSignIn,
 };
 use crate::{
     clock::{Clock, UnixTime},
@@ -44,6 +45,7 @@ pub(crate) struct HubState {
     pub(crate) members: Members,
     pub(crate) registry: ClientRegistry,
     pub(crate) passwords: Arc<PasswordAttempts>,
+    pub(crate) sign_in: HubSignIn,
     pub(crate) store: Arc<dyn HubStore>,
     pub(crate) tokens: StoredTokens<Arc<dyn HubStore>>,
     pub(crate) guards: RequestPolicy,

@@ -360,7 +360,7 @@ impl AuthLayer {
     ///
     /// # Errors
     ///
-    /// Returns `Reason::TooLarge` (431) if the request has more than 16 KiB or 256 pairs of cookies, and
+    /// Returns `Reason::TooLarge` (431) if the request has more than 16 KiB or 512 pairs of cookies, and
     /// `Reason::Unavailable` (503) if the session store does not respond: then send no cookies, because the login has
     /// not ended.
     ///

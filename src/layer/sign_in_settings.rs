@@ -9,6 +9,11 @@ use crate::{
     middleware::{endpoint::Endpoint, provider_logout::ProviderLogout},
     request::base_url::BaseUrl,
 };
+#[cfg(feature = "openid")]
+use crate::{
+    redirect::NextUrl,
+    sign_in::{SignIn, SignInPages, SignInPlace},
+};
 
 /// What the providers add to a layer.
 #[derive(Default)]
@@ -37,9 +42,24 @@ impl AuthLayerBuilder {
         if settings.is_empty() {
             return Ok(SignInSetup::default());
         }
-        let pages = crate::sign_in::SignInPages::new(settings, base_url, login_path, keyring, login_cookie)?;
+        let place = SignInPlace {
+            pages: base_url,
+            base_url,
+            home: NextUrl::base(base_url),
+            login_path,
+            keyring,
+            login_cookie,
+        };
+        let (sign_in, links) = SignIn::new(settings, place)?;
+        if sign_in.reports_logouts() && self.sessions.is_none() {
+            return Err(ConfigError::new(
+                "sign_in_with",
+                "expected a store of sessions, set by sessions(store), for a provider with_backchannel_logout(), found none",
+            ));
+        }
+        let pages = SignInPages::new(&sign_in);
         Ok(SignInSetup {
-            links: pages.links,
+            links,
             endpoints: pages.endpoints,
             logout: pages.logout,
         })

@@ -16,6 +16,7 @@ use crate::{
     request_policy::EffectiveTarget,
     session::Session,
     store::{SessionCredential, SessionRecord},
+    token::TokenHash,
 };
 
 /// The properties of a request that its login uses.
@@ -26,6 +27,8 @@ pub(crate) struct Browser {
     pub(crate) https: bool,
     /// What becomes of a session that the browser has already.
     pub(crate) existing: ExistingSession,
+    /// The session at an identity provider that the login came from.
+    pub(crate) provider_session: Option<TokenHash>,
     /// The `User-Agent` field, for lists of sessions.
     user_agent: Option<String>,
     /// The session cookies that came.
@@ -64,6 +67,7 @@ impl Browser {
             host: head.host().unwrap_or_default().into(),
             https: is_https(target, head),
             existing: ExistingSession::Ends,
+            provider_session: None,
             user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT).collect()),
             sent,
         }
@@ -99,6 +103,7 @@ impl Browser {
                 || continued.is_some_and(|(cookie, _)| cookie.browser_session),
             grant: login.grant,
             token: login.token,
+            provider_session: self.provider_session.take(),
             note: self.user_agent.take(),
             address: self.client,
             replaced: replaced.map(|(_, replaced)| replaced),

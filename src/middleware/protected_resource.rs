@@ -178,19 +178,16 @@ impl Endpoint for MetadataEndpoint {
     }
 
     fn options(&self) -> FullResponse {
-        metadata_preflight()
+        preflight_of_every_origin("GET, HEAD")
     }
 }
 
-/// The response to a preflight of a browser: a page may read the metadata.
-pub(crate) fn metadata_preflight() -> FullResponse {
+/// The response to a preflight of a browser: pages of every origin may send requests with these methods, without cookies.
+pub(crate) fn preflight_of_every_origin(methods: &'static str) -> FullResponse {
     let mut response = status_response(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     allow_every_origin(headers);
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD"),
-    );
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     // The version of the protocol, which clients of MCP send with every request.
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
     response

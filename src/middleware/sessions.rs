@@ -143,6 +143,16 @@ impl Sessions {
     }
 
     /// Ends these sessions; those of `ids` are known to be among them, or none if they are not known.
+    /// Ends the sessions that came from this credential, and returns how many.
+    #[cfg(feature = "openid")]
+    pub(crate) async fn end_from(
+        &self,
+        credential: crate::store::SessionCredential,
+    ) -> Result<u64, BackendError> {
+        self.end_selected(SessionFilter::credential(credential), &[])
+            .await
+    }
+
     async fn end_selected(&self, which: SessionFilter, ids: &[RecordId]) -> Result<u64, BackendError> {
         let settings = self.cookie.settings();
         let ended = settings.store.end_sessions(which).await?;

@@ -136,6 +136,18 @@ impl Discovery {
         Ok(metadata)
     }
 
+    /// The same for a request that anyone can send: the keys are fetched at most once every few seconds.
+    pub(super) async fn with_recent_keys(
+        &self,
+        before: &Arc<Metadata>,
+    ) -> Result<Arc<Metadata>, SignInError> {
+        let fetched_at = self.state.lock().await.metadata.as_ref().map(|(_, at)| *at);
+        if fetched_at.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Ok(Arc::clone(before));
+        }
+        self.with_new_keys(before).await
+    }
+
     async fn fetch(&self) -> Result<Metadata, SignInError> {
         let metadata = Metadata::discover_async(self.issuer.clone(), &self.client)
             .await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use openidconnect::url::Url;
 
-use super::{layer_providers::SignIn, openid_connect::OpenIdConnect};
+use super::{configured::SignIn, openid_connect::OpenIdConnect};
 use crate::{
     cookies::{RequestCookies, SetCookies},
     middleware::{

@@ -10,10 +10,12 @@
 //! | `discovery` | the metadata and keys of a provider |
 //! | `code_exchange` | the authorization request, and the exchange of a code for the claims of a user |
 //! | `id_token` | the check of an ID token |
-//! | `settings` | the settings of the providers of one layer, and the pages that are built from them |
-//! | `layer_providers` | the providers of one layer |
-//! | `endpoints` | where a login begins, and where the provider sends browsers back to |
+//! | `settings` | the settings of the providers of one layer or hub, and what is built from them |
+//! | `configured` | the providers of one layer or hub, and their paths |
+//! | `flow` | a login: where it begins, and where the provider sends browsers back to |
+//! | `endpoints` | these pages in a layer |
 //! | `logout` | the logout at a provider |
+//! | `backchannel` | the logout that a provider sends |
 //! | `provider` | [`Provider`]: a provider of any kind |
 //! | `claims` | [`Claims`]: what a provider says about a user |
 //! | `http` | requests to a provider, and the URLs that are allowed |
@@ -21,21 +23,28 @@
 //!
 //! Source: OpenID Connect Core 1.0, OpenID Connect Discovery 1.0, OpenID Connect RP-Initiated Logout 1.0, RFC 6749, RFC 7636, RFC 9207, RFC 9700.
 
+mod backchannel;
 mod claims;
 mod code_exchange;
+mod configured;
 mod discovery;
 mod endpoints;
 mod error;
+mod flow;
 mod http;
 mod id_token;
-mod layer_providers;
 mod logout;
 mod oauth2_provider;
 mod openid_connect;
 mod provider;
 mod settings;
 
-pub(crate) use self::settings::{SignInPages, SignInSettings};
+#[cfg(feature = "hub-server")]
+pub(crate) use self::flow::{SignInFailure, SignInOutcome, SignInRequest, SignInResult};
 pub use self::{
     claims::Claims, oauth2_provider::OAuth2Provider, openid_connect::OpenIdConnect, provider::Provider,
+};
+pub(crate) use self::{
+    configured::SignIn,
+    settings::{SignInPages, SignInPlace, SignInSettings},
 };

@@ -55,6 +55,7 @@ pub struct OpenIdConnect {
     pub(super) clock_skew: Duration,
     pub(super) user_info: bool,
     pub(super) provider_logout: bool,
+    pub(super) backchannel_logout: bool,
     /// How the client authenticates, if not as the metadata say.
     pub(super) authentication: Option<AuthType>,
     pub(super) discovery: Discovery,
@@ -110,6 +111,7 @@ impl OpenIdConnect {
             clock_skew: Duration::from_secs(60),
             user_info: true,
             provider_logout: false,
+            backchannel_logout: false,
             authentication: None,
             discovery: discovery(issuer, transport)?,
             permits: Semaphore::new(EXCHANGES),
@@ -204,6 +206,32 @@ impl OpenIdConnect {
     pub fn with_provider_logout(self) -> Self {
         Self {
             provider_logout: true,
+            ..self
+        }
+    }
+
+    /// Ends sessions when their session at the provider ends. Defaults to no.
+    ///
+    /// Register `<origin><base>login/<name>/logout` as the back-channel logout URI of the client, and require the session there
+    /// (`backchannel_logout_session_required`): a logout token then names the session by `sid`. Every replica with the same store
+    /// of sessions refuses the session at its next request. The provider must reach this server by that URL.
+    ///
+    /// # Errors
+    ///
+    /// `AuthLayerBuilder::build` fails without `AuthLayerBuilder::sessions`: a signed cookie cannot be ended from elsewhere. A hub
+    /// does not take such a provider.
+    ///
+    /// # Security
+    ///
+    /// A logout token is checked as an ID token is: signature, issuer, audience and times. One that makes this server fetch
+    /// new keys of the provider does so at most once every five seconds. The value of
+    /// `AuthLayerBuilder::user_lookup` with a stamp is not compared for these sessions.
+    ///
+    /// Source: OpenID Connect Back-Channel Logout 1.0.
+    #[must_use]
+    pub fn with_backchannel_logout(self) -> Self {
+        Self {
+            backchannel_logout: true,
             ..self
         }
     }

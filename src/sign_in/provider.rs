@@ -1,9 +1,10 @@
 //! A provider, of any kind.
 
 use super::{
-    claims::Claims, error::SignInError, oauth2_provider::OAuth2Provider, openid_connect::OpenIdConnect,
+    backchannel::provider_session, claims::Claims, error::SignInError, oauth2_provider::OAuth2Provider,
+    openid_connect::OpenIdConnect,
 };
-use crate::{clock::UnixTime, oauth::CodeVerifier, secret::Secret};
+use crate::{clock::UnixTime, oauth::CodeVerifier, secret::Secret, token::TokenHash};
 
 /// A provider at which users log in: an [`OpenIdConnect`] or an [`OAuth2Provider`].
 #[derive(Debug)]
@@ -54,6 +55,32 @@ impl Provider {
         match &self.0 {
             Kind::OpenIdConnect(provider) => provider.end_session_url(back).await,
             Kind::OAuth2(_) => None,
+        }
+    }
+
+    /// Returns whether the provider reports the end of its sessions.
+    pub(super) fn reports_logouts(&self) -> bool {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.backchannel_logout,
+            Kind::OAuth2(_) => false,
+        }
+    }
+
+    /// Returns what stands for the session at the provider, if the provider reports its end.
+    pub(super) fn session(&self, claims: &Claims) -> Option<TokenHash> {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) if provider.backchannel_logout => {
+                provider_session(provider.discovery.issuer(), claims.as_map())
+            }
+            Kind::OpenIdConnect(_) | Kind::OAuth2(_) => None,
+        }
+    }
+
+    /// Returns which session at the provider has ended by this logout token.
+    pub(super) async fn ended_session(&self, token: &str, now: UnixTime) -> Result<TokenHash, SignInError> {
+        match &self.0 {
+            Kind::OpenIdConnect(provider) => provider.ended_session(token, now).await,
+            Kind::OAuth2(_) => Err(SignInError::rejected("expected no logout token")),
         }
     }
 

@@ -1,11 +1,12 @@
-//! The settings of the providers of one layer, and the pages that are built from them.
+//! The settings of the providers of one layer or hub, and what is built from them.
 
 use std::sync::Arc;
 
 use super::{
+    backchannel::BackchannelEndpoint,
     claims::Claims,
+    configured::{ClaimsMapping, ConfiguredProvider, SignIn},
     endpoints::{CallbackEndpoint, StartEndpoint},
-    layer_providers::{ClaimsMapping, LayerProvider, SignIn},
     provider::Provider,
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     error::ConfigError,
     middleware::{endpoint::Endpoint, provider_logout::ProviderLogout},
     oauth::StateStore,
+    redirect::NextUrl,
     request::base_url::BaseUrl,
     session::grant::Grant,
 };
@@ -25,10 +27,21 @@ pub(crate) struct SignInSettings {
     mapping: Box<ClaimsMapping>,
 }
 
+/// Where the pages of the providers are, and where logins lead.
+pub(crate) struct SignInPlace<'a> {
+    /// The pages are below it.
+    pub(crate) pages: &'a BaseUrl,
+    /// Logins lead to pages below it.
+    pub(crate) base_url: &'a BaseUrl,
+    /// Where a login leads that is for no page.
+    pub(crate) home: NextUrl,
+    pub(crate) login_path: &'a str,
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) login_cookie: &'a CookieScope,
+}
+
 /// What a layer gets of its providers.
 pub(crate) struct SignInPages {
-    /// Name and path of each, for the login page.
-    pub(crate) links: Vec<(Box<str>, Box<str>)>,
     pub(crate) endpoints: Vec<(Box<str>, Box<dyn Endpoint>)>,
     /// The providers, if a logout goes on at one of them.
     pub(crate) logout: Option<Arc<dyn ProviderLogout>>,
@@ -69,19 +82,25 @@ impl SignInSettings {
 /// The last segment of the redirect URI.
 const CALLBACK: &str = "callback";
 
-impl SignInPages {
-    /// Builds the pages of these providers, for a layer with this login cookie.
+/// Name and path of a provider, for the login page.
+type SignInLink = (Box<str>, Box<str>);
+
+impl SignIn {
+    /// The providers of these settings, and what the login page shows of them.
     pub(crate) fn new(
         settings: Vec<SignInSettings>,
-        base_url: &BaseUrl,
-        login_path: &str,
-        keyring: &Keyring,
-        login_cookie: &CookieScope,
-    ) -> Result<Self, ConfigError> {
-        let (mut providers, mut links): (Vec<Arc<LayerProvider>>, Vec<_>) = Default::default();
+        place: SignInPlace<'_>,
+    ) -> Result<(Arc<Self>, Vec<SignInLink>), ConfigError> {
+        let (mut providers, mut links): (Vec<Arc<ConfiguredProvider>>, Vec<_>) = Default::default();
+        let SignInPlace {
+            pages,
+            keyring,
+            login_cookie,
+            ..
+        } = place;
         for setting in settings {
             let segment = setting.path_segment()?;
-            let path = Box::<str>::from(base_url.join(&format!("login/{segment}")));
+            let path = Box::<str>::from(pages.join(&format!("login/{segment}")));
             if providers.iter().any(|other| other.path == path) {
                 return Err(ConfigError::new(
                     "sign_in_with",
@@ -89,14 +108,14 @@ impl SignInPages {
                 ));
             }
             let name = CookieName::custom(&format!("login-{segment}"))?;
-            let scope = CookieScope::custom(name, base_url.as_str())?.with_attributes_of(login_cookie)?;
+            let scope = CookieScope::custom(name, pages.as_str())?.with_attributes_of(login_cookie)?;
             // The provider's redirect is a request from another site.
             let scope = match login_cookie.same_site() {
                 SameSite::Strict => scope.with_same_site(SameSite::Lax)?,
                 _ => scope,
             };
             links.push((setting.name, path.clone()));
-            providers.push(Arc::new(LayerProvider {
+            providers.push(Arc::new(ConfiguredProvider {
                 path,
                 provider: setting.provider,
                 mapping: setting.mapping,
@@ -104,34 +123,45 @@ impl SignInPages {
                 marker: scope,
             }));
         }
-        let shared = Arc::new(SignIn {
-            callback_path: base_url.join(&format!("login/{CALLBACK}")).into(),
-            login_path: login_path.into(),
-            logout_path: base_url.join("logout").into(),
-            base_url: base_url.clone(),
+        let sign_in = Self {
+            callback_path: pages.join(&format!("login/{CALLBACK}")).into(),
+            login_path: place.login_path.into(),
+            logout_path: pages.join("logout").into(),
+            base_url: place.base_url.clone(),
+            home: place.home,
             providers,
-        });
-        let starts = shared.providers.iter().map(|provider| {
+        };
+        Ok((Arc::new(sign_in), links))
+    }
+}
+
+impl SignInPages {
+    /// The pages of these providers in a layer.
+    pub(crate) fn new(sign_in: &Arc<SignIn>) -> Self {
+        let starts = sign_in.providers.iter().map(|provider| {
             let endpoint = StartEndpoint {
-                shared: Arc::clone(&shared),
+                shared: Arc::clone(sign_in),
                 provider: Arc::clone(provider),
             };
             (provider.path.clone(), Box::new(endpoint) as Box<dyn Endpoint>)
         });
-        let callback = CallbackEndpoint(Arc::clone(&shared));
+        let reporting = sign_in.providers.iter();
+        let logouts = reporting
+            .filter(|provider| provider.provider.reports_logouts())
+            .map(|provider| {
+                let endpoint: Box<dyn Endpoint> = Box::new(BackchannelEndpoint(Arc::clone(provider)));
+                (format!("{}/logout", provider.path).into(), endpoint)
+            });
+        let callback = CallbackEndpoint(Arc::clone(sign_in));
         let callback = (
-            shared.callback_path.clone(),
+            sign_in.callback_path.clone(),
             Box::new(callback) as Box<dyn Endpoint>,
         );
-        let endpoints = starts.chain([callback]).collect();
-        let logs_out = shared
-            .providers
-            .iter()
-            .any(|provider| provider.provider.logs_out());
-        Ok(Self {
-            links,
-            endpoints,
-            logout: logs_out.then_some(shared as Arc<dyn ProviderLogout>),
-        })
+        Self {
+            endpoints: starts.chain([callback]).chain(logouts).collect(),
+            logout: sign_in
+                .logs_out()
+                .then(|| Arc::clone(sign_in) as Arc<dyn ProviderLogout>),
+        }
     }
 }

@@ -2,12 +2,16 @@
 
 mod load;
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use http::HeaderValue;
 
 use crate::{
-    digest::sha256,
+    digest::{DigestKey, sha256},
     random,
     secret::{self, Secret, SecretError, SecretErrorKind},
 };
@@ -211,7 +215,7 @@ impl fmt::Debug for PresentedToken<'_> {
 ///
 /// One round of a fast hash is enough for a token of 128 or more random bits, which cannot be guessed. It is not
 /// enough for a password.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
@@ -222,6 +226,12 @@ impl TokenHash {
     /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+impl Hash for TokenHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        DigestKey(self.0).hash(state);
     }
 }
 

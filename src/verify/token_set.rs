@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 
 use super::shared_token::unknown;
 use crate::{
-    digest::DigestKey,
     error::ConfigError,
     maybe_future::MaybeFuture,
     secret::{self, Secret},
@@ -242,7 +241,7 @@ impl Eq for Digest {}
 
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        DigestKey(*self.0.as_bytes()).hash(state);
+        self.0.hash(state);
     }
 }
 

@@ -34,7 +34,7 @@ macro_rules! targets {
 
 targets! {
     access_tokens authorization base_urls cookies encrypted_values guards hub_answers identities next_urls oauth_messages password_hashes paths
-    queries requests salted_token_hashes scopes secrets set_cookies settings signed_values token_hashes tokens xsrf
+    queries requests salted_token_hashes scopes secrets set_cookies settings sign_in signed_values token_hashes tokens xsrf
 }
 
 /// A generator of numbers that look random and are the same in each run: xorshift64*, Vigna 2016.

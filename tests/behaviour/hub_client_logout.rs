@@ -198,7 +198,7 @@ async fn a_logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing()
     let hub = FakeHub::that(alice());
     let layer = hub_layer(settings(&hub), &TestClock::new(NOW));
     let cookie = log_in(&layer, &hub, TOKEN).await;
-    for planted in [format!("x={}", "y".repeat(16_384)), junk(256)] {
+    for planted in [format!("x={}", "y".repeat(16_384)), junk(512)] {
         for method in ["GET", "POST"] {
             let by = format!(
                 "{method} /user/alice/logout\ncontent-type: application/x-www-form-urlencoded\ncookie: {planted}; {cookie}"

@@ -33,7 +33,7 @@ const SAME_LAYER: [(&str, &str); 17] = [
     ("http_client", "clock error maybe_future"),
     ("middleware", "rate_limit request_policy"),
     ("hub_client", "oauth"),
-    ("hub_server", "oauth"),
+    ("hub_server", "oauth sign_in"),
     ("sign_in", "oauth"),
     ("password", "deadline error maybe_future oneshot random secret"),
     ("redirect", "request"),

@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct NewSession {
     pub(crate) grant: Grant,
     pub(crate) token: Option<TokenHash>,
+    /// The session at an identity provider.
+    pub(crate) provider_session: Option<TokenHash>,
     pub(crate) browser_session: bool,
     /// When the login began that it goes on with.
     pub(crate) started: Option<UnixTime>,
@@ -43,7 +45,12 @@ impl SessionCookie {
         now: UnixTime,
     ) -> Result<(Session, HeaderValue), BackendError> {
         let fingerprint = self.fingerprint(&new.grant).map(SessionCredential::Fingerprint);
-        let credential = new.token.map(SessionCredential::Token).or(fingerprint);
+        let of_provider = new.provider_session.map(SessionCredential::ProviderSession);
+        let credential = new
+            .token
+            .map(SessionCredential::Token)
+            .or(of_provider)
+            .or(fingerprint);
         let grant = new.grant.storable();
         let created = new.started.map_or(now, |started| started.min(now));
         let expires_at = self.expiry(created, now, &grant);

@@ -125,14 +125,15 @@ impl SessionCookie {
     fn first_sent(&self, head: RequestHead<'_>, limit: usize) -> Result<Vec<SentSession>, Denial> {
         let cookies = RequestCookies::from_head(head)?;
         let name = self.name(head);
-        let mut sent: Vec<SentSession> = Vec::new();
+        // Nearly every request has one.
+        let mut sent: Vec<SentSession> = Vec::with_capacity(1);
         for value in cookies
             .all_values(&name)
             .filter(|value| is_value(value))
             .take(limit)
         {
             self.settings().keys.read(|keys| {
-                let previous = keys.keyring.previous_session_macs(value, head.now());
+                let previous = keys.keyring.previous_session_macs(value, || head.now());
                 for mac in [keys.keyring.session_mac(value)].into_iter().chain(previous) {
                     let hash = TokenHash::from(mac);
                     if sent.iter().all(|known| known.hash != hash) {
@@ -171,7 +172,7 @@ impl SessionCookie {
     }
 
     fn name<'a>(&'a self, head: RequestHead<'_>) -> std::borrow::Cow<'a, CookieName> {
-        self.settings().scope.name(head.host().unwrap_or_default())
+        self.settings().scope.name_of(head)
     }
 
     fn outcome(&self, head: RequestHead<'_>) -> MaybeFuture<Outcome> {
@@ -181,17 +182,13 @@ impl SessionCookie {
         };
         let now = head.now();
         match <[SentSession; 1]>::try_from(sent) {
-            Ok([cookie]) => {
-                let this = self.clone();
-                match self.settings().store.find_session(cookie.hash) {
-                    MaybeFuture::Ready(found) => this.outcome_of(found, cookie, now),
-                    MaybeFuture::Future(found) => {
-                        MaybeFuture::from_future(
-                            async move { this.outcome_of(found.await, cookie, now).await },
-                        )
-                    }
+            Ok([cookie]) => match self.settings().store.find_session(cookie.hash) {
+                MaybeFuture::Ready(found) => self.outcome_of(found, cookie, now),
+                MaybeFuture::Future(found) => {
+                    let this = self.clone();
+                    MaybeFuture::from_future(async move { this.outcome_of(found.await, cookie, now).await })
                 }
-            }
+            },
             Err(sent) if sent.is_empty() => self.without_session(head),
             Err(sent) => {
                 let this = self.clone();

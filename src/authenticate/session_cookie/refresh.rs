@@ -107,7 +107,7 @@ impl SessionCookie {
         self.settings().keys.read(|keys| {
             let previous = keys
                 .keyring
-                .previous_session_macs(&message, self.settings().clock.now());
+                .previous_session_macs(&message, || self.settings().clock.now());
             let mut macs = [keys.keyring.session_mac(&message)].into_iter().chain(previous);
             macs.any(|mac| TokenHash::from(mac) == made_from)
         })

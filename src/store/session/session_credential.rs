@@ -18,6 +18,8 @@ pub enum SessionCredential {
     /// The store keeps the fingerprint as it is. Compute it with a secret key, for example with HMAC, so that a copy of the
     /// database cannot be used to guess the credential.
     Fingerprint(TokenHash),
+    /// A session at an identity provider that reports its end, by the hash of its issuer and id.
+    ProviderSession(TokenHash),
 }
 
 impl SessionCredential {
@@ -26,6 +28,7 @@ impl SessionCredential {
         let (kind, hash) = match self {
             Self::Token(hash) => (1, hash),
             Self::Fingerprint(hash) => (2, hash),
+            Self::ProviderSession(hash) => (3, hash),
         };
         let mut bytes = [kind; 33];
         bytes[1..].copy_from_slice(hash.as_bytes());
@@ -49,6 +52,7 @@ impl SessionCredential {
         match kind {
             1 => Some(Self::Token(hash)),
             2 => Some(Self::Fingerprint(hash)),
+            3 => Some(Self::ProviderSession(hash)),
             _ => None,
         }
     }

@@ -310,7 +310,7 @@ async fn logout_with_cookies_too_large_to_read_is_refused_and_claims_nothing() {
     let xsrf = alice.xsrf().await;
     for planted in [
         vec![format!("x={}", "y".repeat(16_384))],
-        vec!["jupyterhub-hub-login=junk".to_owned(); 256],
+        vec!["jupyterhub-hub-login=junk".to_owned(); 512],
     ] {
         let mut loaded = alice.clone();
         loaded.fields = vec![("cookie".to_owned(), beside(&alice, &planted))];

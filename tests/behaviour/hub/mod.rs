@@ -15,6 +15,7 @@ mod races;
 mod scale;
 mod secrets;
 mod servers;
+mod sign_in;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

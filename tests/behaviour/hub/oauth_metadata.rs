@@ -129,3 +129,57 @@ async fn the_issuer_is_named_in_codes_and_errors() {
         assert_eq!(named, expected.is_some());
     }
 }
+
+#[tokio::test]
+async fn pages_of_every_origin_may_read_what_public_clients_request() {
+    let world = World::with(|hub| {
+        hub.public_origin("https://hub.example.org".parse().expect("an origin"))
+            .dynamic_registration(9)
+    });
+    for (method, path, is_open) in [
+        ("GET", "/.well-known/oauth-authorization-server", true),
+        ("POST", "/hub/api/oauth2/token", true),
+        ("POST", "/hub/api/oauth2/register", true),
+        ("POST", "/hub/api/oauth2/revoke", true),
+        ("POST", "/hub/api/oauth2/introspect", false),
+        ("GET", "/hub/api/oauth2/authorize", false),
+        ("GET", "/hub/api/user", false),
+        ("POST", "/hub/login", false),
+    ] {
+        for sent in ["OPTIONS", method] {
+            let request = Request::builder()
+                .method(sent)
+                .uri(path)
+                .header("host", "localhost")
+                .header("origin", "http://localhost:6274")
+                .header("access-control-request-method", method)
+                .header(
+                    "access-control-request-headers",
+                    "content-type,mcp-protocol-version",
+                )
+                .body(Full::<Bytes>::default())
+                .expect("a request");
+            let answer = world.send(request).await;
+            let allowed = |name: &str| {
+                answer
+                    .parts
+                    .headers
+                    .get(name)
+                    .and_then(|value| value.to_str().ok())
+            };
+            // Errors as well: a page must be able to read why.
+            assert_eq!(
+                allowed("access-control-allow-origin"),
+                is_open.then_some("*"),
+                "{sent} {path}"
+            );
+            assert_eq!(allowed("access-control-allow-credentials"), None, "{sent} {path}");
+            if sent == "OPTIONS" {
+                assert_eq!(answer.status == 204, is_open, "{path}");
+                let methods = allowed("access-control-allow-methods").unwrap_or_default();
+                assert_eq!(methods.split(", ").any(|one| one == method), is_open, "{path}");
+                assert_eq!(allowed("access-control-allow-headers"), is_open.then_some("*"));
+            }
+        }
+    }
+}

@@ -211,7 +211,8 @@ fn a_public_client_is_registered_with_redirect_uris_that_others_cannot_read() {
         (&["https://app.example/cb#x"], false),
         (&["https://me@app.example/cb"], false),
         (&["/callback"], false),
-        (&["com.example.app:/cb"], false),
+        (&["com.example.app:/cb", "cursor://mcp/cb"], true),
+        (&["file:///cb"], false),
         (&["javascript:alert(1)"], false),
     ] {
         let found = OAuthClientConfig::public("app", uris);

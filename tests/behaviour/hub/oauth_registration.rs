@@ -54,7 +54,7 @@ async fn registered(world: &World, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_client_without_a_secret_registers_with_redirect_uris_of_https_or_loopback() {
+async fn a_client_without_a_secret_registers_with_redirect_uris_of_https_loopback_or_its_own_scheme() {
     let long = format!("https://app.example/{}", "x".repeat(1100));
     let eleven: Vec<String> = (0..11)
         .map(|number| format!("https://app.example/{number}"))
@@ -63,6 +63,10 @@ async fn a_client_without_a_secret_registers_with_redirect_uris_of_https_or_loop
         (object!({ "redirect_uris": [CALLBACK] }), ""),
         (
             object!({ "redirect_uris": ["https://app.example/cb", "http://localhost:9/cb"] }),
+            "",
+        ),
+        (
+            object!({ "redirect_uris": ["cursor://anysphere.cursor-retrieval/oauth/callback", "com.example.app:/cb"] }),
             "",
         ),
         (
@@ -99,6 +103,10 @@ async fn a_client_without_a_secret_registers_with_redirect_uris_of_https_or_loop
         (object!({ "redirect_uris": ["/cb"] }), "invalid_redirect_uri"),
         (
             object!({ "redirect_uris": ["javascript:alert(1)"] }),
+            "invalid_redirect_uri",
+        ),
+        (
+            object!({ "redirect_uris": ["javascript://app.example/%0aalert(1)"] }),
             "invalid_redirect_uri",
         ),
         (object!({ "redirect_uris": [long] }), "invalid_redirect_uri"),
@@ -208,6 +216,38 @@ async fn a_registered_client_gets_tokens_with_the_scopes_of_dynamic_clients() {
         let answer = restart(registration).call("GET", "/user", Some(token), "").await;
         assert_eq!(answer.status.as_u16(), status, "{registration}");
     }
+}
+
+#[tokio::test]
+async fn an_application_with_a_scheme_of_its_own_gets_its_code_there() {
+    let world = world(9);
+    let uri = "cursor://anysphere.cursor-retrieval/oauth/callback";
+    let answer = register(&world, &object!({ "redirect_uris": [uri] })).await;
+    let id = json(&answer)["client_id"].as_str().expect("an id").to_owned();
+    let mut alice = world.browser_of("alice").await;
+    for (sent, expected) in [
+        (uri, "a code"),
+        ("cursor://anysphere.cursor-retrieval:1/oauth/callback", "400"),
+        ("cursor://another.extension/oauth/callback", "400"),
+        ("cursors://anysphere.cursor-retrieval/oauth/callback", "400"),
+    ] {
+        let query = query(&[("client_id", &id), ("redirect_uri", sent)]);
+        assert_eq!(outcome(&world, &mut alice, &query).await, expected, "{sent}");
+    }
+    let url = format!(
+        "/hub/api/oauth2/authorize?{}",
+        query(&[("client_id", &id), ("redirect_uri", uri)])
+    );
+    let page = alice.get(&url).await;
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("form-action 'self' cursor:;"), "{policy}");
+    let xsrf = super::hidden(&page.text, "_xsrf").remove(0);
+    let answer = alice.post(&url, &[("_xsrf", &xsrf), ("deny", "1")]).await;
+    let location = answer.header("location");
+    assert!(
+        location.starts_with(&format!("{uri}?error=access_denied&")),
+        "{location}"
+    );
 }
 
 #[tokio::test]

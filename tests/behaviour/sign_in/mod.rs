@@ -1,8 +1,9 @@
 //! Sign-in at an OpenID provider, over real sockets.
 
 mod attacks;
+mod backchannel;
 mod oauth2;
-mod provider;
+pub(crate) mod provider;
 
 use std::{
     collections::BTreeMap,
@@ -100,7 +101,7 @@ impl Browser {
 }
 
 /// What a browser requests for `url`.
-fn target(url: &Url) -> String {
+pub(crate) fn target(url: &Url) -> String {
     format!("{}?{}", url.path(), url.query().unwrap_or_default())
 }
 

@@ -199,6 +199,22 @@ impl TestProvider {
         });
         (settings.header)(&mut header);
         (settings.claims)(&mut claims);
+        Self::signed(settings, header, &claims)
+    }
+
+    /// A logout token for the session `one`, changed by `edit`.
+    pub(crate) fn logout_token(&self, edit: impl Fn(&mut Value, &mut Value)) -> String {
+        let settings = self.set();
+        let mut header = json!({"alg": "ES256", "kid": settings.key_id, "typ": "logout+jwt"});
+        let mut claims = json!({
+            "iss": self.issuer, "sub": "7", "aud": "app", "sid": "one", "jti": "a", "iat": settings.now,
+            "exp": settings.now + 120, "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        edit(&mut header, &mut claims);
+        Self::signed(&settings, header, &claims)
+    }
+
+    fn signed(settings: &Settings, mut header: Value, claims: &Value) -> String {
         let mac_key = match settings.signature {
             Signature::MacWithPoint => Some(settings.key.public_key().as_ref().to_vec()),
             Signature::MacWithKeySet => Some(Self::key_set(settings).to_string().into_bytes()),

@@ -73,7 +73,7 @@ fn reference<'a>(lines: &[&'a [u8]]) -> Option<Vec<Pair<'a>>> {
         .filter(|piece| !piece.is_empty())
         .collect();
     let control = |byte: &u8| matches!(byte, 0x00..=0x08 | 0x0A..=0x1F | 0x7F);
-    (bytes <= 16_384 && pieces.len() <= 256).then(|| {
+    (bytes <= 16_384 && pieces.len() <= 512).then(|| {
         let pairs = pieces
             .into_iter()
             .filter(|piece| piece.contains(&b'='))

@@ -23,6 +23,7 @@ pub mod scopes;
 pub mod secrets;
 pub mod set_cookies;
 pub mod settings;
+pub mod sign_in;
 pub mod signed_values;
 pub mod token_hashes;
 pub mod tokens;

@@ -54,6 +54,25 @@ impl Page {
     }
 }
 
+impl Page {
+    /// The URL that follows `before` on the page, such as that of a form after `action="`.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn target(&self, before: &str) -> String {
+        let rest = self.answer.body.split(before).nth(1);
+        let rest = rest.unwrap_or_else(|| panic!("no {before} at {}: {}", self.url, self.answer.body));
+        let url = rest.split('"').next().unwrap_or_default();
+        let origin: Vec<&str> = self.url.splitn(4, '/').take(3).collect();
+        match url.starts_with('/') {
+            true => format!("{}{url}", origin.join("/")),
+            false => url.to_owned(),
+        }
+    }
+}
+
 impl HeadlessBrowser {
     /// A browser whose requests have `address` in `X-Forwarded-For`, as a proxy would add it.
     pub fn forwarded_for(address: &'static str) -> Self {

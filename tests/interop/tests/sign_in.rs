@@ -30,23 +30,11 @@ fn application(port: u16, issuer: u16) -> Example {
     application
 }
 
-/// The URL that the form or the link with this text in it leads to, on the provider's page.
-fn target(page: &Page, before: &str) -> String {
-    let rest = page.answer.body.split(before).nth(1);
-    let rest = rest.unwrap_or_else(|| panic!("no {before} at {}: {}", page.url, page.answer.body));
-    let url = rest.split('"').next().unwrap_or_default();
-    let origin: Vec<&str> = page.url.splitn(4, '/').take(3).collect();
-    match url.starts_with('/') {
-        true => format!("{}{url}", origin.join("/")),
-        false => url.to_owned(),
-    }
-}
-
 /// From the login page of the application to the question of the provider.
 fn log_in(person: &mut HeadlessBrowser, application: &str, name: &str) -> Page {
     let login = person.open(application);
-    let page = person.open(&target(&login, "<a class=\"button\" href=\""));
-    let form = target(&page, "action=\"");
+    let page = person.open(&login.target("<a class=\"button\" href=\""));
+    let form = page.target("action=\"");
     person.submit(
         &form,
         &[("prompt", "login"), ("login", name), ("password", "any")],
@@ -60,7 +48,7 @@ fn a_user_logs_in_at_the_provider_and_comes_back_to_the_page() {
     let _application = application(port, issuer);
     let mut alice = HeadlessBrowser::default();
     let question = log_in(&mut alice, &format!("http://127.0.0.1:{port}/?page=7"), "alice");
-    let form = target(&question, "action=\"");
+    let form = question.target("action=\"");
     let home = alice.submit(&form, &[("prompt", "consent")]);
     assert_eq!(home.url, format!("http://127.0.0.1:{port}/?page=7"));
     assert_eq!(home.answer.body, "Hello, alice of the provider (alice)!\n");
@@ -68,7 +56,7 @@ fn a_user_logs_in_at_the_provider_and_comes_back_to_the_page() {
     // A user who refuses gets a page that says so, and no login.
     let mut bob = HeadlessBrowser::default();
     let question = log_in(&mut bob, &format!("http://127.0.0.1:{port}/"), "bob");
-    let refused = bob.open(&target(&question, "<a href=\""));
+    let refused = bob.open(&question.target("<a href=\""));
     assert_eq!(refused.answer.status, 403, "{refused:?}");
     assert!(
         refused.answer.body.contains("You cancelled the login"),

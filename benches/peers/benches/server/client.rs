@@ -117,8 +117,10 @@ fn cookies(answer: &str) -> String {
     cookies.join("; ")
 }
 
+/// Logs in as a browser that opens a page: a script gets no session.
 fn log_in(login: &str, address: SocketAddr) -> String {
-    exchange(address, &head(login, "close", "Content-Length: 0"))
+    let request = head(login, "close", "Content-Length: 0");
+    exchange(address, &request.replace("Accept: ", "Accept: text/html, "))
 }
 
 /// The head of a request with six usual fields and `field`.

@@ -1,6 +1,7 @@
 //! `single_user` and `hub_service`, started by a real JupyterHub behind its own proxy.
 
 mod activity;
+mod external_login;
 mod host_prefix;
 mod internal_ssl;
 mod names;
