@@ -91,7 +91,7 @@
 //! | `jwt` | `verify::JwtVerifier`, `verify::IntrospectionVerifier`: access tokens of an OAuth server |
 //! | `hub-server` | a hub: login, OAuth provider, token API |
 //! | `serde` | `Serialize` and `Deserialize` for values that are not secret |
-//! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart |
+//! | `sqlite`, `postgres` | stores of tokens and sessions that survive a restart; `sqlite-bundled` compiles SQLite instead of linking the system's |
 //! | `testing` | test identities, a clock that tests control, conformance tests for stores |
 //! | `tracing` | events as `tracing` records, and a span of each request without its token |
 //!
@@ -129,6 +129,8 @@
 //! [reverse proxies](manual::reverse_proxies), [migrating](manual::migrating) from other libraries,
 //! [defaults](manual::defaults), the [threat model](manual::threats), and the [architecture](manual::architecture).
 //! The folder `examples` of the repository has a small program for each constructor.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod authenticate;
 mod authorizer;

@@ -63,9 +63,14 @@ pub(crate) fn mounted(source: FileSource, container: bool) -> FileSource {
 
 /// The error, with the example's flag instead of the library's setter.
 pub(crate) fn with_flag(error: &SecretError) -> Failure {
-    let setter = "call `FileSource::container_secret`";
-    error
+    let error = error
         .to_string()
-        .replace(setter, "add --container-secrets")
-        .into()
+        .replace("call `FileSource::container_secret`", "add --container-secrets");
+    // Windows: no flag switches the check off.
+    match error.split_once("make sure that only its owner") {
+        Some((wrong, _)) => {
+            format!("{wrong}only the default file, in the profile of the user, is used").into()
+        }
+        None => error.into(),
+    }
 }

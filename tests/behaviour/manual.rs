@@ -63,6 +63,30 @@ fn every_test_that_the_table_of_threats_names_exists() {
 }
 
 #[test]
+fn each_fault_has_a_row_and_every_test_that_it_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    read(&root.join("src"), &mut sources);
+    read(&root.join("tests"), &mut sources);
+    let chapter = fs::read_to_string(root.join("src/manual/threats.md")).expect("the chapter");
+    for number in 1..=25 {
+        let start = format!("| F-{number} | ");
+        let mut rows = chapter.lines().filter(|line| line.starts_with(&start));
+        let cells: Vec<&str> = rows.next().expect(&start).split('|').collect();
+        assert!(rows.next().is_none(), "two rows: {start}");
+        let named = cells[3].split('`').skip(1).step_by(2);
+        for test in named.filter(|name| name.contains("::")) {
+            assert!(exists(&sources, test), "no such test: {test}");
+        }
+        let shown = cells[3].contains('`');
+        assert!(
+            shown || !cells[4].trim().is_empty(),
+            "neither shown nor said to be missing: {start}"
+        );
+    }
+}
+
+#[test]
 fn every_test_in_the_chapter_on_tested_software_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
