@@ -13,9 +13,9 @@ use super::{
     login_page::MemberPasswords,
     members::Members,
     notice::notice_jar,
+    providers::HubProviders,
     registration::Registration,
     scope,
-    sign_in::HubProviders,
     state::{HubState, ServerStopper},
     user::{HubUser, HubUsers},
 };

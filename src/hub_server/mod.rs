@@ -25,6 +25,7 @@ mod logout;
 mod members;
 mod metadata;
 mod notice;
+mod providers;
 mod refresh_token;
 mod registration;
 mod registration_endpoint;
@@ -33,6 +34,8 @@ mod response;
 mod route;
 mod scope;
 mod sign_in;
+#[cfg(feature = "openid")]
+mod sign_in_setting;
 mod state;
 mod token_endpoint;
 mod token_status;

@@ -8,9 +8,9 @@ use super::{
     client_registry::ClientRegistry,
     client_uri::ClientUri,
     members::Members,
+    providers::HubSignIn,
     registration::Registration,
     response::{self, HubError},
-    sign_in::HubSignIn,
 };
 use crate::{
     clock::{Clock, UnixTime},

@@ -16,6 +16,7 @@
 //! | `endpoints` | these pages in a layer |
 //! | `logout` | the logout at a provider |
 //! | `backchannel` | the logout that a provider sends |
+//! | `logout_token` | the check of its token |
 //! | `provider` | [`Provider`]: a provider of any kind |
 //! | `claims` | [`Claims`]: what a provider says about a user |
 //! | `http` | requests to a provider, and the URLs that are allowed |
@@ -34,6 +35,7 @@ mod flow;
 mod http;
 mod id_token;
 mod logout;
+mod logout_token;
 mod oauth2_provider;
 mod openid_connect;
 mod provider;

@@ -1,7 +1,7 @@
 //! A provider, of any kind.
 
 use super::{
-    backchannel::provider_session, claims::Claims, error::SignInError, oauth2_provider::OAuth2Provider,
+    claims::Claims, error::SignInError, logout_token::provider_session, oauth2_provider::OAuth2Provider,
     openid_connect::OpenIdConnect,
 };
 use crate::{clock::UnixTime, oauth::CodeVerifier, secret::Secret, token::TokenHash};

@@ -9,6 +9,7 @@ pub mod install;
 pub mod jupyter_server;
 pub mod jupyterhub;
 pub mod mini_hub;
+pub mod openid_provider;
 pub mod postgres;
 pub mod redis;
 pub mod reverse_proxy;

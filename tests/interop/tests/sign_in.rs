@@ -1,24 +1,15 @@
 //! `sign_in` with a certified OpenID provider, npm's `oidc-provider`.
 
-use std::process::Command;
-
 use portcullis_interop::{
     browser,
     example::Example,
     headless_browser::{HeadlessBrowser, Page},
-    install,
     jupyter_server::free_port,
+    openid_provider,
 };
 
-/// The provider, with a client for applications on these ports.
 fn provider(port: u16, applications: &[u16]) -> Example {
-    let script = install::node().join("../peers/openid_provider.mjs");
-    let mut command = Command::new("node");
-    command.arg(script).arg(port.to_string());
-    command.args(applications.iter().map(u16::to_string));
-    let provider = Example::start("the provider", command);
-    provider.line_after("Issuer ");
-    provider
+    openid_provider::start(port, applications, false)
 }
 
 fn application(port: u16, issuer: u16) -> Example {
