@@ -17,7 +17,7 @@ use super::{
     openid_connect::OpenIdConnect,
 };
 use crate::{
-    clock::UnixTime,
+    clock::{Clock, UnixTime},
     digest::sha256,
     oauth::{CodeVerifier, OAuthError},
     secret::Secret,
@@ -70,7 +70,7 @@ impl OpenIdConnect {
         code: &Secret,
         verifier: &CodeVerifier,
         redirect_uri: &str,
-        now: UnixTime,
+        clock: &dyn Clock,
     ) -> Result<Claims, SignInError> {
         let _permit = self.permits.try_acquire();
         let _permit = _permit.map_err(|_| SignInError::unavailable("too many logins are in progress"))?;
@@ -93,7 +93,7 @@ impl OpenIdConnect {
             .id_token()
             .ok_or_else(|| SignInError::rejected("expected an ID token, found none"))?;
         let mut claims = self
-            .id_token_claims(token, verifier, metadata.clone(), now)
+            .id_token_claims(token, verifier, metadata.clone(), clock.now())
             .await?;
         if self.user_info
             && let Some(endpoint) = metadata.userinfo_endpoint()

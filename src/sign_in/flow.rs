@@ -22,7 +22,7 @@ use super::{
     error::SignInError,
 };
 use crate::{
-    clock::{Clock, UnixTime},
+    clock::Clock,
     cookies::{RequestCookies, SetCookies},
     denial::{Denial, Reason},
     error::BackendError,
@@ -320,13 +320,12 @@ impl Conclusion {
             .await
             .map_err(Failure::Provider)?;
         let code = self.response.code().map_err(|error| self.refusal(error))?;
-        let now = || -> UnixTime { self.clock.now() };
         let claims = provider
-            .claims(code, &self.login.verifier, &self.redirect_uri, now())
+            .claims(code, &self.login.verifier, &self.redirect_uri, &*self.clock)
             .await
             .map_err(Failure::Provider)?;
         let grant = (self.provider.mapping)(&claims).map_err(Failure::Denied)?;
-        if grant.has_expired(now) {
+        if grant.has_expired(|| self.clock.now()) {
             return Err(Failure::Provider(SignInError::rejected("the grant has expired")));
         }
         Ok((grant, provider.session(&claims)))

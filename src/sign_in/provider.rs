@@ -4,7 +4,12 @@ use super::{
     claims::Claims, error::SignInError, logout_token::provider_session, oauth2_provider::OAuth2Provider,
     openid_connect::OpenIdConnect,
 };
-use crate::{clock::UnixTime, oauth::CodeVerifier, secret::Secret, token::TokenHash};
+use crate::{
+    clock::{Clock, UnixTime},
+    oauth::CodeVerifier,
+    secret::Secret,
+    token::TokenHash,
+};
 
 /// A provider at which users log in: an [`OpenIdConnect`] or an [`OAuth2Provider`].
 #[derive(Debug)]
@@ -98,10 +103,10 @@ impl Provider {
         code: &Secret,
         verifier: &CodeVerifier,
         redirect_uri: &str,
-        now: UnixTime,
+        clock: &dyn Clock,
     ) -> Result<Claims, SignInError> {
         match &self.0 {
-            Kind::OpenIdConnect(provider) => provider.claims(code, verifier, redirect_uri, now).await,
+            Kind::OpenIdConnect(provider) => provider.claims(code, verifier, redirect_uri, clock).await,
             Kind::OAuth2(provider) => provider.claims(code, verifier, redirect_uri).await,
         }
     }
