@@ -45,6 +45,9 @@ struct Arguments {
     /// The OAuth server that issues the tokens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
     issuer: String,
+    /// Accept JWTs of any type, not only at+jwt: many issuers name none
+    #[arg(long)]
+    allow_any_type: bool,
     /// Introspect tokens as this client of the OAuth server, whose secret is in CLIENT_SECRET; otherwise tokens are JWTs
     #[arg(long, value_name = "CLIENT_ID")]
     introspect_with: Option<String>,
@@ -60,7 +63,7 @@ struct Arguments {
     /// The URL that clients connect to, and that tokens must be for; by default the one of this machine
     #[arg(long, value_name = "URL")]
     resource: Option<String>,
-    /// Port to listen at on 127.0.0.1, 0 for any free one
+    /// Port to listen at on 127.0.0.1, 0 for any free one; it is part of the default --resource
     #[arg(long, default_value_t = 3000)]
     port: u16,
     /// An origin whose pages may connect, such as http://localhost:6274 of the MCP Inspector; may be repeated
@@ -96,6 +99,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(verifier) => auth.bearer_tokens(verifier),
         None => {
             let jwt = JwtVerifier::builder(&arguments.issuer).audience(&resource);
+            let jwt = match arguments.allow_any_type {
+                true => jwt.allow_any_type(),
+                false => jwt,
+            };
             let verifier = jwt.observer(startup::log).build()?;
             let fetched = verifier.fetch_keys().await;
             fetched.map_err(|error| format!("--issuer: {}", error.cause()))?;

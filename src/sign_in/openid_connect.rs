@@ -224,8 +224,8 @@ impl OpenIdConnect {
     /// # Security
     ///
     /// A logout token is checked as an ID token is: signature, issuer, audience and times. One that makes this server fetch
-    /// new keys of the provider does so at most once every five seconds. The value of
-    /// `AuthLayerBuilder::user_lookup` with a stamp is not compared for these sessions.
+    /// new keys of the provider does so at most once every five seconds. Such a session does not end
+    /// when `Grant::with_security_stamp` of the user changes: it is bound to the session at the provider instead.
     ///
     /// Source: OpenID Connect Back-Channel Logout 1.0.
     #[must_use]

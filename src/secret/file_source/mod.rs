@@ -146,7 +146,7 @@ impl FileSource {
 
     /// Creates a missing file: 32 bytes of the system's random generator as hexadecimal digits, with a line feed.
     ///
-    /// By default, a missing file has no value. The file has mode 0600 from the start, whatever the umask, and is
+    /// By default, a missing file has no value. On Unix, the file has mode 0600 from the start, whatever the umask, and is
     /// created completely or not at all. If many processes start at once, one creates it, and all read that one. The
     /// directory must exist. A file that exists and is rejected is never replaced. A process that is killed at the
     /// wrong moment may leave a file `.secret-….new` next to it, which is not used and can be deleted.
