@@ -23,7 +23,7 @@ impl HubBuilder {
     ///
     /// # Security
     ///
-    /// Whoever the provider lets choose a username can be any member: map a name that users cannot change, and see
+    /// A user who can choose their username at the provider can be any member: map a name that users cannot change, and see
     /// [`AuthLayerBuilder::sign_in_with`](crate::AuthLayerBuilder::sign_in_with).
     ///
     /// # Example

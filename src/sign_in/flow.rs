@@ -69,7 +69,7 @@ pub(crate) enum SignInResult {
         /// The cookie of a browser whose logout goes on at the provider.
         marker: Option<HeaderValue>,
     },
-    /// Nobody logs in; the page says why, and the failure is to be reported.
+    /// No user logs in; the page says why, and the failure is to be reported.
     Failed(Box<FullResponse>, SignInFailure),
 }
 

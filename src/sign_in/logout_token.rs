@@ -75,8 +75,10 @@ impl OpenIdConnect {
         metadata: &Metadata,
         now: UnixTime,
     ) -> Result<TokenHash, Rejection> {
-        let parts: Vec<&str> = token.split('.').collect();
-        let [header, payload, signature] = *parts.as_slice() else {
+        let parts = token
+            .rsplit_once('.')
+            .and_then(|(message, signature)| Some((message, message.split_once('.')?, signature)));
+        let Some((message, (header, payload), signature)) = parts else {
             return Err(Rejection::Other("expected a signed logout token"));
         };
         let decode = |part: &str| {
@@ -102,16 +104,16 @@ impl OpenIdConnect {
         }
         self.check_logout_claims(&claims, now).map_err(Rejection::Other)?;
         // A key is needed for a token that is right otherwise only, so no other makes this server fetch keys.
-        let message = &token.as_bytes()[..header.len() + 1 + payload.len()];
         let signature = decode(signature)?;
         let keys = metadata.jwks().keys().iter().filter(|key| {
             let named = key.key_id().map(|id| id.as_str());
             let same_kid = parsed.kid.is_none() || named.is_none() || named == parsed.kid.as_deref();
             same_kid && key.key_use() != Some(&CoreJsonWebKeyUse::Encryption)
         });
-        let is_signed = keys
-            .take(TRIED)
-            .any(|key| key.verify_signature(&parsed.alg, message, &signature).is_ok());
+        let is_signed = keys.take(TRIED).any(|key| {
+            key.verify_signature(&parsed.alg, message.as_bytes(), &signature)
+                .is_ok()
+        });
         if !is_signed {
             return Err(Rejection::Key);
         }

@@ -1,4 +1,4 @@
-//! What an OpenID provider sends: nobody is logged in without a signature of its key, and no other URL than https is requested.
+//! What an OpenID provider sends: no user is logged in without a signature of its key, and no other URL than https is requested.
 
 use std::{
     convert::Infallible,
